@@ -1,0 +1,103 @@
+//! A customer managed policy in IAM: its versions, and their documents.
+
+use aws_sdk_iam::error::ProvideErrorMetadata;
+
+use super::Iam;
+use super::failure::Failure;
+use crate::document::Document;
+use crate::error::Error;
+use crate::versions::{VersionId, Versions};
+
+/// What became of an attempt to create a version.
+#[derive(Debug)]
+pub enum Creation {
+    /// The new default version.
+    Created(VersionId),
+    /// Five versions exist.
+    VersionsFull,
+    /// Not done; try again a little later.
+    Throttled(Error),
+    /// Not done, and repeating it would not help.
+    Refused(Error),
+    /// Perhaps done: look before trying again.
+    Unanswered(Error),
+}
+
+impl Iam {
+    /// Lists the versions of a policy. IAM is eventually consistent: the list may be some writes old.
+    ///
+    /// # Errors
+    /// [`Error::Aws`], [`Error::Throttled`].
+    pub async fn versions(&self, arn: &str) -> Result<Versions, Error> {
+        let report = |e| Failure::report(e, "iam:ListPolicyVersions", arn);
+        let mut pages = self.patient.list_policy_versions().policy_arn(arn).into_paginator().items().send();
+        let (mut ids, mut default) = (Vec::new(), None);
+        while let Some(version) = pages.try_next().await.map_err(report)? {
+            let id: VersionId = version.version_id().unwrap_or_default().parse()?;
+            if version.is_default_version() {
+                default = Some(id);
+            }
+            ids.push(id);
+        }
+        let default = default.ok_or_else(|| Error::MalformedDocument("IAM lists no default version".to_owned()))?;
+        Ok(Versions { ids, default })
+    }
+
+    /// The document of a version; `None` where it does not exist (any more, or yet for this reader).
+    /// A version's document never changes.
+    ///
+    /// # Errors
+    /// [`Error::MalformedDocument`], [`Error::Aws`], [`Error::Throttled`].
+    pub async fn version_document(&self, arn: &str, id: VersionId) -> Result<Option<Document>, Error> {
+        match self.patient.get_policy_version().policy_arn(arn).version_id(id.to_string()).send().await {
+            Ok(answer) => {
+                let text = answer.policy_version().and_then(|version| version.document()).unwrap_or_default();
+                Document::from_iam(text).map(Some)
+            }
+            Err(e) if Failure::of(&e) == Failure::NotFound => Ok(None),
+            Err(e) => Err(Failure::report(e, "iam:GetPolicyVersion", arn)),
+        }
+    }
+
+    /// Creates the next version and makes it the default, in one attempt: the call is not idempotent.
+    pub async fn create_version(&self, arn: &str, document: &Document) -> Creation {
+        let request = self.once.create_policy_version().policy_arn(arn).policy_document(document.render()).set_as_default(true);
+        match request.send().await {
+            Ok(answer) => {
+                let id = answer.policy_version().and_then(|version| version.version_id()).unwrap_or_default();
+                match id.parse() {
+                    Ok(id) => Creation::Created(id),
+                    Err(e) => Creation::Unanswered(e),
+                }
+            }
+            Err(e) => {
+                let failure = Failure::of(&e);
+                // Both kinds of overrun have the same code; the size was checked before, so it is the versions'
+                // unless IAM counts differently, which its message then says.
+                let size = e.message().is_some_and(|message| message.to_ascii_lowercase().contains("size"));
+                let error = Failure::report(e, "iam:CreatePolicyVersion", arn);
+                match failure {
+                    Failure::LimitExceeded if !size => Creation::VersionsFull,
+                    Failure::Throttled => Creation::Throttled(error),
+                    Failure::Unanswered => Creation::Unanswered(error),
+                    _ => Creation::Refused(error),
+                }
+            }
+        }
+    }
+
+    /// Deletes a version. `true` when it is gone, by us or by somebody else; `false` when it became the default.
+    ///
+    /// # Errors
+    /// [`Error::Aws`], [`Error::Throttled`].
+    pub async fn delete_version(&self, arn: &str, id: VersionId) -> Result<bool, Error> {
+        match self.patient.delete_policy_version().policy_arn(arn).version_id(id.to_string()).send().await {
+            Ok(_) => Ok(true),
+            Err(e) => match Failure::of(&e) {
+                Failure::NotFound => Ok(true),
+                Failure::DeleteConflict => Ok(false),
+                _ => Err(Failure::report(e, "iam:DeletePolicyVersion", arn)),
+            },
+        }
+    }
+}

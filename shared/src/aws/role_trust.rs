@@ -1,0 +1,47 @@
+//! The trust policy of a role in IAM: one document, no versions.
+
+use super::Iam;
+use super::failure::Failure;
+use crate::document::Document;
+use crate::error::Error;
+use crate::target::Target;
+
+/// What became of an attempt to write a trust policy.
+#[derive(Debug)]
+pub enum Update {
+    /// IAM took it.
+    Written,
+    /// Not done, or perhaps done: writing the same document again is safe.
+    Again(Error),
+    /// Not done, and repeating it would not help.
+    Refused(Error),
+}
+
+impl Iam {
+    /// The trust policy of a role. IAM is eventually consistent: it may be some writes old.
+    ///
+    /// # Errors
+    /// [`Error::MalformedDocument`], [`Error::Aws`], [`Error::Throttled`].
+    pub async fn trust_policy(&self, role: &Target) -> Result<Document, Error> {
+        let answer = self.patient.get_role().role_name(role.name()).send().await;
+        let answer = answer.map_err(|e| Failure::report(e, "iam:GetRole", role.arn()))?;
+        Document::from_iam(answer.role().and_then(|role| role.assume_role_policy_document()).unwrap_or_default())
+    }
+
+    /// Writes the trust policy of a role, in one attempt.
+    pub async fn update_trust_policy(&self, role: &Target, document: &Document) -> Update {
+        let request = self.once.update_assume_role_policy().role_name(role.name()).policy_document(document.render());
+        match request.send().await {
+            Ok(_) => Update::Written,
+            Err(e) => {
+                let failure = Failure::of(&e);
+                let error = Failure::report(e, "iam:UpdateAssumeRolePolicy", role.arn());
+                if matches!(failure, Failure::Throttled | Failure::Unanswered) {
+                    Update::Again(error)
+                } else {
+                    Update::Refused(error)
+                }
+            }
+        }
+    }
+}

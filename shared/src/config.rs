@@ -1,0 +1,269 @@
+//! The settings of both functions, read once at start; every mistake is reported, all in one message.
+//!
+//! Takes the variables from whatever it is given: it does not know the process's environment.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::document::MANAGED_POLICY_LIMIT;
+use crate::target::{Target, TargetKind};
+
+/// What both functions need to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// What is kept: policies first, then roles, in the order of the variables.
+    pub targets: Vec<Target>,
+    /// A role to assume for targets in its account.
+    pub assume_roles: Vec<Target>,
+    /// The bucket with baselines, members, grants and the lease.
+    pub state_bucket: String,
+    /// Which statements are the gate; empty for all that could be.
+    pub gate_sids: Vec<String>,
+    /// Characters allowed in a trust policy.
+    pub trust_policy_limit: usize,
+}
+
+impl Config {
+    /// Characters allowed in the document of a target.
+    #[must_use]
+    pub fn limit(&self, target: &Target) -> usize {
+        match target.kind() {
+            TargetKind::Policy => MANAGED_POLICY_LIMIT,
+            TargetKind::Role => self.trust_policy_limit,
+        }
+    }
+
+    /// Reads the settings of reset-policy.
+    ///
+    /// # Errors
+    /// [`Mistakes`], naming everything that is missing or malformed.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Mistakes> {
+        let mut reader = Reader::new(variable);
+        let config = reader.config();
+        reader.finish(config)
+    }
+}
+
+/// What add-ip needs to know beside [`Config`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddConfig {
+    /// What both functions need.
+    pub config: Config,
+    /// No member key is asked for.
+    pub open_access: bool,
+    /// `?ip=` may name another network than the caller's.
+    pub explicit_ip: bool,
+    /// Addresses that are not globally routable are taken too (for local use).
+    pub any_address: bool,
+    /// How much of an IPv6 address identifies a household.
+    pub ipv6_prefix_length: u8,
+    /// Live entries that one member may hold.
+    pub max_grants_per_member: usize,
+    /// When entries end, as told to members; may be empty.
+    pub reset_description: String,
+}
+
+impl AddConfig {
+    /// Reads the settings of add-ip.
+    ///
+    /// # Errors
+    /// [`Mistakes`], naming everything that is missing or malformed.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Mistakes> {
+        let mut reader = Reader::new(variable);
+        let config = Self {
+            config: reader.config(),
+            open_access: reader.flag("OPEN_ACCESS"),
+            explicit_ip: reader.flag("EXPLICIT_IP"),
+            any_address: reader.choice("ADDRESS_SCOPE", "public", "any"),
+            ipv6_prefix_length: reader.number("IPV6_PREFIX_LENGTH", 64, 48, 128),
+            max_grants_per_member: reader.number("MAX_GRANTS_PER_MEMBER", 20, 1, 10_000),
+            reset_description: reader.text("RESET_DESCRIPTION"),
+        };
+        reader.finish(config)
+    }
+}
+
+/// Everything that is wrong with the settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistakes(Vec<String>);
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the settings are not usable: {}", self.0.join("; "))
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+struct Reader<F> {
+    variable: F,
+    mistakes: Vec<String>,
+}
+
+impl<F: Fn(&str) -> Option<String>> Reader<F> {
+    fn new(variable: F) -> Self {
+        Self { variable, mistakes: Vec::new() }
+    }
+
+    fn finish<T>(self, value: T) -> Result<T, Mistakes> {
+        if self.mistakes.is_empty() { Ok(value) } else { Err(Mistakes(self.mistakes)) }
+    }
+
+    fn text(&self, name: &str) -> String {
+        (self.variable)(name).map(|text| text.trim().to_owned()).unwrap_or_default()
+    }
+
+    fn list(&self, name: &str) -> Vec<String> {
+        self.text(name).split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    }
+
+    fn choice(&mut self, name: &str, no: &str, yes: &str) -> bool {
+        let text = self.text(name);
+        if !text.is_empty() && text != no && text != yes {
+            self.mistakes.push(format!("{name} is `{text}`, set it to `{yes}` or `{no}`"));
+        }
+        text == yes
+    }
+
+    fn flag(&mut self, name: &str) -> bool {
+        self.choice(name, "false", "true")
+    }
+
+    fn number<N>(&mut self, name: &str, default: N, least: N, most: N) -> N
+    where
+        N: FromStr + PartialOrd + fmt::Display + Copy,
+    {
+        let text = self.text(name);
+        if text.is_empty() {
+            return default;
+        }
+        match text.parse() {
+            Ok(number) if least <= number && number <= most => number,
+            _ => {
+                self.mistakes.push(format!("{name} is `{text}`, set it to a whole number from {least} to {most}"));
+                default
+            }
+        }
+    }
+
+    fn arns(&mut self, name: &str, parse: fn(&str) -> Result<Target, String>) -> Vec<Target> {
+        let mut targets: Vec<Target> = Vec::new();
+        for arn in self.list(name) {
+            match parse(&arn) {
+                Ok(target) if targets.contains(&target) => self.mistakes.push(format!("{name} names `{arn}` twice")),
+                Ok(target) => targets.push(target),
+                Err(reason) => self.mistakes.push(format!("{name}: {reason}")),
+            }
+        }
+        targets
+    }
+
+    fn config(&mut self) -> Config {
+        if self.list("POLICY_ARNS").is_empty() && self.list("ROLE_ARNS").is_empty() {
+            self.mistakes.push("POLICY_ARNS and ROLE_ARNS are both empty, name at least one policy or role".to_owned());
+        }
+        let mut targets = self.arns("POLICY_ARNS", Target::policy);
+        targets.extend(self.arns("ROLE_ARNS", Target::role));
+        let assume_roles = self.arns("ASSUME_ROLES", Target::role);
+        for (index, role) in assume_roles.iter().enumerate() {
+            if assume_roles.iter().take(index).any(|earlier| earlier.account() == role.account()) {
+                self.mistakes.push(format!("ASSUME_ROLES names two roles of the account {}", role.account()));
+            }
+        }
+        let state_bucket = self.text("STATE_BUCKET");
+        if state_bucket.is_empty() {
+            self.mistakes.push("STATE_BUCKET is missing, name the bucket that holds the state".to_owned());
+        }
+        Config {
+            targets,
+            assume_roles,
+            state_bucket,
+            gate_sids: self.list("GATE_SIDS"),
+            trust_policy_limit: self.number("TRUST_POLICY_LIMIT", 2048, 1, 65_536),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    const POLICY: &str = "arn:aws:iam::111122223333:policy/gate";
+
+    fn read(pairs: &[(&str, &str)]) -> Result<AddConfig, String> {
+        let variables: HashMap<String, String> = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        AddConfig::read(|name| variables.get(name).cloned()).map_err(|mistakes| mistakes.to_string())
+    }
+
+    #[test]
+    fn two_variables_are_enough_and_empty_ones_count_as_unset() {
+        let unset = read(&[("POLICY_ARNS", POLICY), ("STATE_BUCKET", "b")]).unwrap();
+        let empty: Vec<_> = [
+            "ROLE_ARNS",
+            "ASSUME_ROLES",
+            "GATE_SIDS",
+            "OPEN_ACCESS",
+            "EXPLICIT_IP",
+            "ADDRESS_SCOPE",
+            "IPV6_PREFIX_LENGTH",
+            "MAX_GRANTS_PER_MEMBER",
+            "TRUST_POLICY_LIMIT",
+        ]
+        .iter()
+        .map(|name| (*name, " "))
+        .chain([("POLICY_ARNS", POLICY), ("STATE_BUCKET", "b")])
+        .collect();
+        assert_eq!(read(&empty).unwrap(), unset);
+        assert!(!unset.open_access && !unset.explicit_ip && !unset.any_address);
+        assert_eq!((unset.ipv6_prefix_length, unset.max_grants_per_member, unset.config.trust_policy_limit), (64, 20, 2048));
+    }
+
+    #[test]
+    fn targets_keep_the_order_of_the_variables_policies_first() {
+        let config = read(&[
+            ("ROLE_ARNS", "arn:aws:iam::111122223333:role/b, arn:aws:iam::444455556666:role/a"),
+            ("POLICY_ARNS", "arn:aws:iam::111122223333:policy/z,arn:aws:iam::111122223333:policy/y,"),
+            ("STATE_BUCKET", "b"),
+            ("OPEN_ACCESS", "true"),
+            ("ADDRESS_SCOPE", "any"),
+            ("GATE_SIDS", "A, B"),
+        ])
+        .unwrap();
+        let names: Vec<_> = config.config.targets.iter().map(Target::name).collect();
+        assert_eq!(names, ["z", "y", "b", "a"]);
+        assert_eq!(config.config.gate_sids, ["A", "B"]);
+        assert!(config.open_access && config.any_address);
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once() {
+        let message = read(&[
+            ("POLICY_ARNS", "nonsense"),
+            ("ROLE_ARNS", "arn:aws:iam::111122223333:role/a,arn:aws:iam::111122223333:role/a"),
+            ("ASSUME_ROLES", "arn:aws:iam::111122223333:role/a,arn:aws:iam::111122223333:role/b"),
+            ("OPEN_ACCESS", "yes"),
+            ("EXPLICIT_IP", "1"),
+            ("ADDRESS_SCOPE", "all"),
+            ("IPV6_PREFIX_LENGTH", "129"),
+            ("MAX_GRANTS_PER_MEMBER", "0"),
+            ("TRUST_POLICY_LIMIT", "big"),
+        ])
+        .unwrap_err();
+        for part in [
+            "`nonsense`",
+            "twice",
+            "two roles",
+            "STATE_BUCKET",
+            "OPEN_ACCESS",
+            "EXPLICIT_IP",
+            "ADDRESS_SCOPE",
+            "48 to 128",
+            "MAX_GRANTS_PER_MEMBER",
+            "TRUST_POLICY_LIMIT",
+        ] {
+            assert!(message.contains(part), "{part} in {message}");
+        }
+        assert!(read(&[("STATE_BUCKET", "b")]).unwrap_err().contains("at least one"));
+    }
+}

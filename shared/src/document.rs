@@ -1,0 +1,200 @@
+//! A policy document as lossless JSON: key order, unknown fields, numbers and everything else survive.
+//!
+//! Knows JSON and IAM's encoding of it; what a statement means is [`crate::gate`]'s business.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::error::Error;
+
+/// Characters that a managed policy may have, white space not counted.
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>
+pub const MANAGED_POLICY_LIMIT: usize = 6144;
+
+/// A policy document. Equality is JSON's: the order of keys does not matter.
+///
+/// ```
+/// use allowlist::Document;
+/// let document = Document::parse(r#"{ "Version": "2012-10-17", "Statement": [] }"#)?;
+/// assert_eq!(document.render(), r#"{"Version":"2012-10-17","Statement":[]}"#);
+/// # Ok::<(), allowlist::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Document(Value);
+
+impl Document {
+    /// Reads a document from JSON text.
+    ///
+    /// # Errors
+    /// [`Error::MalformedDocument`] when it is not JSON, not an object, or has a key twice: one of the two would be lost.
+    pub fn parse(json: &str) -> Result<Self, Error> {
+        let malformed = |e: serde_json::Error| Error::MalformedDocument(format!("not valid JSON: {e}"));
+        let NoKeyTwice = serde_json::from_str(json).map_err(malformed)?;
+        let value: Value = serde_json::from_str(json).map_err(malformed)?;
+        if value.is_object() { Ok(Self(value)) } else { Err(Error::MalformedDocument("not a JSON object".to_owned())) }
+    }
+
+    /// Reads a document as IAM returns it: percent-encoded by RFC 3986 (`+` stays `+`), which the SDK does not decode.
+    /// Plain JSON is accepted as well, for emulators.
+    /// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetPolicyVersion.html>
+    ///
+    /// # Errors
+    /// As [`Document::parse`].
+    pub fn from_iam(text: &str) -> Result<Self, Error> {
+        if text.trim_start().starts_with('{') {
+            return Self::parse(text);
+        }
+        let decoded: Cow<'_, str> = percent_encoding::percent_decode_str(text)
+            .decode_utf8()
+            .map_err(|_| Error::MalformedDocument("not UTF-8 after percent-decoding".to_owned()))?;
+        Self::parse(&decoded)
+    }
+
+    /// The document as minified JSON: what is written to IAM and to a baseline.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.0.to_string()
+    }
+
+    /// The characters that count against IAM's limit. White space between tokens is free there and is not written
+    /// here; white space inside strings is counted, to be on the safe side: IAM answers an overrun with the same
+    /// error as a sixth version.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.render().chars().count()
+    }
+
+    /// SHA-256 of the document in lower-case hex, the same for documents that are equal as JSON.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        let mut sorted = self.0.clone();
+        sorted.sort_all_objects();
+        sha256_hex(sorted.to_string().as_bytes())
+    }
+
+    /// The JSON.
+    #[must_use]
+    pub fn json(&self) -> &Value {
+        &self.0
+    }
+
+    /// The JSON, to be changed by the gate alone.
+    pub(crate) fn json_mut(&mut self) -> &mut Value {
+        &mut self.0
+    }
+}
+
+/// SHA-256 in lower-case hex.
+#[must_use]
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// Any JSON in which no object has a key twice.
+struct NoKeyTwice;
+
+impl<'de> Deserialize<'de> for NoKeyTwice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Walk;
+        impl<'de> Visitor<'de> for Walk {
+            type Value = NoKeyTwice;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("JSON")
+            }
+            fn visit_bool<E>(self, _: bool) -> Result<NoKeyTwice, E> {
+                Ok(NoKeyTwice)
+            }
+            fn visit_i64<E>(self, _: i64) -> Result<NoKeyTwice, E> {
+                Ok(NoKeyTwice)
+            }
+            fn visit_u64<E>(self, _: u64) -> Result<NoKeyTwice, E> {
+                Ok(NoKeyTwice)
+            }
+            fn visit_f64<E>(self, _: f64) -> Result<NoKeyTwice, E> {
+                Ok(NoKeyTwice)
+            }
+            fn visit_str<E>(self, _: &str) -> Result<NoKeyTwice, E> {
+                Ok(NoKeyTwice)
+            }
+            fn visit_unit<E>(self) -> Result<NoKeyTwice, E> {
+                Ok(NoKeyTwice)
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<NoKeyTwice, A::Error> {
+                while seq.next_element::<NoKeyTwice>()?.is_some() {}
+                Ok(NoKeyTwice)
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<NoKeyTwice, A::Error> {
+                let mut seen = HashSet::new();
+                while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+                    if seen.contains(&key) {
+                        return Err(A::Error::custom(format_args!("the key `{key}` stands twice in one object")));
+                    }
+                    map.next_value::<NoKeyTwice>()?;
+                    seen.insert(key);
+                }
+                Ok(NoKeyTwice)
+            }
+        }
+        deserializer.deserialize_any(Walk)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_key_order_and_unknown_fields_survive() {
+        let text = r#"{"Z":1.0,"A":[1e+400,-0,12345678901234567890123,0.10],"é":null,"n":{"b":true,"a":"\u0001"}}"#;
+        let document = Document::parse(text).unwrap();
+        assert_eq!(document.render(), text);
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_refused_at_any_depth() {
+        for text in [r#"{"a":1,"a":1}"#, r#"{"x":[{"y":{"b":1,"c":2,"b":3}}]}"#] {
+            let error = Document::parse(text).unwrap_err();
+            assert_eq!(error.kind(), "malformed_document");
+            assert!(error.to_string().contains("stands twice"), "{error}");
+        }
+        Document::parse(r#"{"a":{"b":1},"b":{"a":1.5,"b":-2}}"#).unwrap();
+    }
+
+    #[test]
+    fn what_is_not_an_object_is_refused() {
+        for text in ["", "[]", "\"x\"", "{", "null", "{}x"] {
+            assert_eq!(Document::parse(text).unwrap_err().kind(), "malformed_document", "{text}");
+        }
+    }
+
+    #[test]
+    fn iams_percent_encoding_is_decoded_and_plus_stays_plus() {
+        let document = Document::from_iam("%7B%22a%22%3A%22x+y%20%C3%A9%22%7D").unwrap();
+        assert_eq!(document.render(), r#"{"a":"x+y é"}"#);
+        assert_eq!(Document::from_iam(r#" {"a":"100%25"}"#).unwrap().render(), r#"{"a":"100%25"}"#);
+        assert!(Document::from_iam("%7B%22a%22%3A%22%FF%22%7D").is_err());
+    }
+
+    #[test]
+    fn size_counts_characters_without_the_white_space_around_tokens() {
+        let document = Document::parse("{\n  \"a\": [ \"é\", 1 ]\n}").unwrap();
+        assert_eq!(document.size(), r#"{"a":["é",1]}"#.chars().count());
+    }
+
+    #[test]
+    fn the_hash_is_that_of_the_json_not_of_the_text() {
+        let hash = |text| Document::parse(text).unwrap().sha256();
+        assert_eq!(hash(r#"{"a":1,"b":{"c":2,"d":3}}"#), hash("{ \"b\":{\"d\":3, \"c\":2}, \"a\":1 }"));
+        assert_ne!(hash(r#"{"a":[1,2]}"#), hash(r#"{"a":[2,1]}"#));
+    }
+}
