@@ -95,6 +95,21 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
+/// Checks that this process runs under Lambda's Runtime API, whose client ends in a panic otherwise.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime>
+///
+/// # Errors
+/// [`Mistakes`], naming what is missing.
+pub fn check_runtime(variable: impl Fn(&str) -> Option<String>) -> Result<(), Mistakes> {
+    let required =
+        ["AWS_LAMBDA_RUNTIME_API", "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"];
+    let missing: Vec<&str> = required.into_iter().filter(|name| variable(name).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Mistakes(vec![format!("{} missing, run this program as a Lambda function (`make local`)", missing.join(", "))]))
+}
+
 struct Reader<F> {
     variable: F,
     mistakes: Vec<String>,

@@ -43,6 +43,12 @@ impl Entry {
         Self { text, network }
     }
 
+    /// Whether two spellings name the same entry.
+    #[must_use]
+    pub fn same_as(&self, other: &Self) -> bool {
+        self.identity() == other.identity()
+    }
+
     /// What two spellings of the same entry have in common.
     fn identity(&self) -> String {
         self.network.map_or_else(|| self.text.clone(), |network| network.to_string())
@@ -148,6 +154,13 @@ impl Gate {
         changed
     }
 
+    /// The characters that listing `network` adds to a document whose list is not empty: the entry in quotation
+    /// marks and a comma, on each list of the gate.
+    #[must_use]
+    pub fn listed_len(&self, network: &Network) -> usize {
+        self.0.len() * (network.to_string().len() + 3)
+    }
+
     /// The document with an empty list: what may not differ between what was read and what is written.
     #[must_use]
     pub fn rest(&self, document: &Document) -> Document {
@@ -185,7 +198,7 @@ impl Place {
     }
 }
 
-fn covered(entries: &[Entry], network: &Network) -> bool {
+pub(crate) fn covered(entries: &[Entry], network: &Network) -> bool {
     entries.iter().any(|entry| entry.network.is_some_and(|listed| listed.covers(network)))
 }
 

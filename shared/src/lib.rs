@@ -8,10 +8,12 @@ pub mod baseline;
 pub mod config;
 pub mod document;
 pub mod error;
+pub mod flow;
 pub mod gate;
 pub mod grant;
 pub mod lease;
 pub mod network;
+pub mod plan;
 pub mod target;
 pub mod versions;
 

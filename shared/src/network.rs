@@ -53,12 +53,6 @@ impl Network {
         self.0.prefix_len() <= 1
     }
 
-    /// The characters that the network takes as a JSON string on a list, the comma included.
-    #[must_use]
-    pub fn listed_len(&self) -> usize {
-        self.to_string().len() + 3
-    }
-
     /// Refuses what a caller may not ask for in one entry: wider than /24 (IPv4) or /48 (IPv6).
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use crate::baseline::Baseline;
 use crate::document::Document;
 use crate::error::Error;
-use crate::gate::{Entry, Gate};
+use crate::gate::{Entry, Gate, covered};
 use crate::grant::{Grant, Member, networks_by_age};
 use crate::network::Network;
 
@@ -31,9 +31,10 @@ pub fn restore(baseline: &Baseline, grants: &[Grant], limit: usize) -> Document 
 
 /// The networks of the grants, oldest first, that fit into `room` characters beside what `document` lists.
 fn fitting(gate: &Gate, document: &Document, grants: &[Grant], mut room: usize) -> Vec<Network> {
+    let entries = gate.entries(document);
     let mut networks = networks_by_age(grants);
     networks.retain(|network| {
-        if gate.covers(document, network) {
+        if covered(&entries, network) {
             return false;
         }
         let needed = gate.listed_len(network);
@@ -51,7 +52,8 @@ fn fitting(gate: &Gate, document: &Document, grants: &[Grant], mut room: usize) 
 /// # Errors
 /// [`Error::TooManyEntries`].
 pub fn check_share(grants: &[Grant], member: Option<&Member>, own: &Network, limit: usize) -> Result<(), Error> {
-    let held = grants.iter().filter(|grant| grant.member.is_some() && grant.member.as_ref() == member && grant.network != *own).count();
+    let held =
+        grants.iter().filter(|grant| grant.member.is_some() && grant.member.as_ref() == member && grant.network != *own).count();
     if held >= limit { Err(Error::TooManyEntries { held, limit }) } else { Ok(()) }
 }
 
@@ -139,7 +141,10 @@ mod tests {
         let base = document(&["1.1.1.1/32"]);
         let room = base.size() + r#","9.9.9.9/32","8.8.8.8/32""#.len();
         let grants = [grant("2a05:d018:1:2::/64", "b", 1), grant("8.8.8.8", "c", 2)];
-        assert_eq!(entries(&admit(&base, &[], room, &net("9.9.9.9"), &grants).unwrap()), ["1.1.1.1/32", "9.9.9.9/32", "8.8.8.8/32"]);
+        assert_eq!(
+            entries(&admit(&base, &[], room, &net("9.9.9.9"), &grants).unwrap()),
+            ["1.1.1.1/32", "9.9.9.9/32", "8.8.8.8/32"]
+        );
     }
 
     #[test]

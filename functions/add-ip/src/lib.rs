@@ -1,1 +1,191 @@
-//! x
+//! Lets a caller's network through the IP gate: a REST proxy event in, an answer out.
+//!
+//! The checks come in a fixed order (route, method, prefetch, key, `?ip=`, address, AWS), so that a stranger learns
+//! nothing and costs two reads of S3 at most.
+
+pub mod event;
+pub mod http;
+
+use std::time::{Duration, SystemTime};
+
+use allowlist::aws::Aws;
+use allowlist::aws::lease::Reading;
+use allowlist::flow::add::{Added, Applied, Failed, add, authenticate};
+use allowlist::flow::holder::Finish;
+use allowlist::flow::{Invocation, time_until};
+use allowlist::grant::member_object;
+use allowlist::{AddConfig, Error, Member, Network};
+use lambda_runtime::LambdaEvent;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use event::Event;
+use http::{Refusal, Response};
+
+/// API Gateway gives up after 29 s: every answer must be on its way before that.
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html>
+const LONGEST: Duration = Duration::from_secs(27);
+
+/// What is kept back of the function's time to give the lease back and answer.
+const RESERVE: Duration = Duration::from_millis(1500);
+
+/// What the function keeps from one invocation to the next.
+#[derive(Debug)]
+pub struct Deps {
+    /// The settings.
+    pub config: AddConfig,
+    /// The clients.
+    pub aws: Aws,
+}
+
+/// Handles one event. What is returned beside the answer is to be run after the answer was sent.
+pub async fn handle(event: LambdaEvent<Value>, deps: &Deps) -> (Response, Option<Finish>) {
+    let LambdaEvent { payload, context } = event;
+    let event: Event = serde_json::from_value(payload).unwrap_or_default();
+    let call = Invocation {
+        aws: &deps.aws,
+        config: &deps.config.config,
+        request_id: &context.request_id,
+        deadline: Instant::now() + time_until(SystemTime::now(), context.deadline, RESERVE, LONGEST),
+    };
+    match admit(call, &event, &deps.config).await {
+        Ok((response, finish)) => (response, finish),
+        Err(Rejected::Refusal(refusal)) => {
+            tracing::warn!(outcome = refusal.kind(), source.ip = event.source_ip(), "refused");
+            (refusal.answer(), None)
+        }
+        Err(Rejected::Failure(failure)) => {
+            report(&failure);
+            (http::failed(&failure.failed), None)
+        }
+    }
+}
+
+enum Rejected {
+    Refusal(Refusal),
+    Failure(Box<Failure>),
+}
+
+/// A failure with what is known of the caller, for the log.
+struct Failure {
+    failed: Failed,
+    member: Option<Member>,
+    network: Option<Network>,
+}
+
+impl From<Refusal> for Rejected {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refusal(refusal)
+    }
+}
+
+impl From<Error> for Rejected {
+    fn from(error: Error) -> Self {
+        Self::Failure(Box::new(Failure { failed: error.into(), member: None, network: None }))
+    }
+}
+
+async fn admit(call: Invocation<'_>, event: &Event, config: &AddConfig) -> Result<(Response, Option<Finish>), Rejected> {
+    if event.resource() != "/add" {
+        return Err(Refusal::NotFound.into());
+    }
+    if !matches!(event.method().as_str(), "GET" | "POST") {
+        return Err(Refusal::MethodNotAllowed("GET, POST").into());
+    }
+    if event.is_prefetch() {
+        return Err(Refusal::Prefetch.into());
+    }
+    let (member, reading) = identify(call, event, config).await?;
+    let network = network(event, config)?;
+    let applied = Applied { network, member, max_grants: config.max_grants_per_member };
+    let added = match reading {
+        Ok(reading) => add(call, reading, &applied).await,
+        Err(error) => Err(error.into()),
+    };
+    match added {
+        Ok(added) => Ok(answer(&applied, added)),
+        Err(failed) => Err(Rejected::Failure(Box::new(Failure { failed, member: applied.member, network: Some(network) }))),
+    }
+}
+
+/// Who asks. The lease is read at the same time.
+async fn identify(
+    call: Invocation<'_>,
+    event: &Event,
+    config: &AddConfig,
+) -> Result<(Option<Member>, Result<Reading, Error>), Rejected> {
+    let key = event.key();
+    if key.is_none() && !config.open_access {
+        return Err(Refusal::Unauthorized.into());
+    }
+    let object = key.as_deref().map(member_object);
+    let (member, reading) = match authenticate(call, object.as_deref()).await {
+        // A file that names nobody lets nobody in; the administrator reads why in the log.
+        Err(error @ Error::State { .. }) => {
+            tracing::error!(error = error.chain(), "a member's file cannot be used");
+            return Err(Refusal::Unauthorized.into());
+        }
+        answer => answer?,
+    };
+    if member.is_none() && !config.open_access {
+        return Err(Refusal::Unauthorized.into());
+    }
+    Ok((member, reading))
+}
+
+/// The network that is asked for.
+fn network(event: &Event, config: &AddConfig) -> Result<Network, Rejected> {
+    let network = match event.query("ip") {
+        Some(_) if !config.explicit_ip => return Err(Refusal::ExplicitIpDisabled.into()),
+        Some(text) => match text.parse() {
+            Ok(address) => Network::of_caller(address, config.ipv6_prefix_length),
+            Err(_) => text.parse()?,
+        },
+        None => {
+            let source = event.source_ip().ok_or(Refusal::NoAddress)?;
+            let address = source.parse().map_err(|_| Error::BadIp(source.to_owned()))?;
+            Network::of_caller(address, config.ipv6_prefix_length)
+        }
+    };
+    network.check_width()?;
+    if !config.any_address {
+        network.check_public()?;
+    }
+    Ok(network)
+}
+
+fn answer(applied: &Applied, added: Added) -> (Response, Option<Finish>) {
+    let word = added.change().word();
+    let member = applied.member.as_ref().map(Member::to_string);
+    for outcome in &added.targets {
+        tracing::info!(
+            outcome = outcome.change.word(),
+            member,
+            source.network = %applied.network,
+            policy.arn = outcome.arn,
+            policy.version = outcome.version.map(String::from),
+            "answered"
+        );
+    }
+    let targets = http::targets(&added.targets);
+    let body = json!({ "status": word, "network": applied.network, "member": member, "targets": targets });
+    (http::json(200, &body), added.finish)
+}
+
+fn report(Failure { failed: Failed { error, written }, member, network }: &Failure) {
+    let member = member.as_ref().map(Member::to_string);
+    let network = network.map(String::from);
+    let written: Vec<&str> = written.iter().map(|outcome| outcome.arn.as_str()).collect();
+    if http::status(error) >= 500 {
+        tracing::error!(
+            outcome = error.kind(),
+            member,
+            source.network = network,
+            policy.arn = written.join(","),
+            error = error.chain(),
+            "failed"
+        );
+    } else {
+        tracing::warn!(outcome = error.kind(), member, source.network = network, error = error.chain(), "refused");
+    }
+}

@@ -2,7 +2,7 @@
 //! attempt; an answer that was lost, a 412 and a 409 are settled by reading.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::config::ConfigBag;
 use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
@@ -68,6 +68,12 @@ pub struct Held {
     pub record: Record,
     /// When to stop at the latest, measured from before the write that took or renewed the lease.
     pub ends: Instant,
+}
+
+/// When a lease taken now ends, by this machine's clock: for people.
+#[must_use]
+pub fn until() -> String {
+    DateTime::from(SystemTime::now() + LEASE).fmt(DateTimeFormat::DateTime).unwrap_or_default()
 }
 
 /// Catches the `Date` of a response: S3's own clock.

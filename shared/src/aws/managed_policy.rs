@@ -86,12 +86,12 @@ impl Iam {
         }
     }
 
-    /// Deletes a version. `true` when it is gone, by us or by somebody else; `false` when it became the default.
+    /// Deletes a version, in one attempt. `true` when it is gone, by us or by somebody else; `false` when it became the default.
     ///
     /// # Errors
     /// [`Error::Aws`], [`Error::Throttled`].
     pub async fn delete_version(&self, arn: &str, id: VersionId) -> Result<bool, Error> {
-        match self.patient.delete_policy_version().policy_arn(arn).version_id(id.to_string()).send().await {
+        match self.once.delete_policy_version().policy_arn(arn).version_id(id.to_string()).send().await {
             Ok(_) => Ok(true),
             Err(e) => match Failure::of(&e) {
                 Failure::NotFound => Ok(true),

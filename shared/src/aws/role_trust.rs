@@ -11,8 +11,10 @@ use crate::target::Target;
 pub enum Update {
     /// IAM took it.
     Written,
-    /// Not done, or perhaps done: writing the same document again is safe.
-    Again(Error),
+    /// Not done; try again a little later.
+    Throttled(Error),
+    /// Perhaps done, or still to be done: it may land later.
+    Unanswered(Error),
     /// Not done, and repeating it would not help.
     Refused(Error),
 }
@@ -36,10 +38,10 @@ impl Iam {
             Err(e) => {
                 let failure = Failure::of(&e);
                 let error = Failure::report(e, "iam:UpdateAssumeRolePolicy", role.arn());
-                if matches!(failure, Failure::Throttled | Failure::Unanswered) {
-                    Update::Again(error)
-                } else {
-                    Update::Refused(error)
+                match failure {
+                    Failure::Throttled => Update::Throttled(error),
+                    Failure::Unanswered => Update::Unanswered(error),
+                    _ => Update::Refused(error),
                 }
             }
         }

@@ -1,0 +1,69 @@
+//! Work after the response: Lambda keeps an invocation running until the next event is asked for, and the member
+//! does not wait for it. Only pruning and giving the lease back may go here.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use allowlist::flow::holder::Finish;
+use lambda_runtime::LambdaInvocation;
+use lambda_runtime::tower::{Layer, Service};
+
+/// Where the handler leaves what is to be done after its answer.
+#[derive(Clone, Debug, Default)]
+pub struct AfterResponse(Arc<Mutex<Option<Finish>>>);
+
+impl AfterResponse {
+    /// Leaves work to be done after the answer was sent.
+    pub fn leave(&self, finish: Option<Finish>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = finish;
+    }
+
+    fn take(&self) -> Option<Finish> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl<S> Layer<S> for AfterResponse {
+    type Service = Answered<S>;
+
+    fn layer(&self, inner: S) -> Answered<S> {
+        Answered { inner, after: self.clone() }
+    }
+}
+
+/// The service that sends the response, followed by what was left to be done.
+#[derive(Clone, Debug)]
+pub struct Answered<S> {
+    inner: S,
+    after: AfterResponse,
+}
+
+impl<S> Service<LambdaInvocation> for Answered<S>
+where
+    S: Service<LambdaInvocation>,
+    S::Future: Send + 'static,
+    S::Response: Send,
+    S::Error: Send,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, invocation: LambdaInvocation) -> Self::Future {
+        let sent = self.inner.call(invocation);
+        let after = self.after.clone();
+        Box::pin(async move {
+            let result = sent.await;
+            if let Some(finish) = after.take() {
+                finish.run().await;
+            }
+            result
+        })
+    }
+}

@@ -1,0 +1,450 @@
+//! Adding a network: answer from reads where that is true, otherwise put a grant and publish under the lease.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::{join, try_join, try_join_all};
+
+use super::Invocation;
+use super::holder::{Applicant, Finish, Turn};
+use super::publish::{Base, Done, Job, Published, base, publish, with_intents};
+use super::snapshot::{Patience, Snapshot, look};
+use crate::aws::lease::{Held, Reading};
+use crate::baseline::Baseline;
+use crate::document::Document;
+use crate::error::Error;
+use crate::gate::Gate;
+use crate::grant::{Grant, Member, networks_by_age};
+use crate::lease::{Kind, Mark, Record};
+use crate::network::Network;
+use crate::plan::{admit, check_share};
+use crate::target::{Target, TargetKind};
+use crate::versions::VersionId;
+
+/// Who asks for what.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// The network to let in.
+    pub network: Network,
+    /// Who asks; `None` with open access.
+    pub member: Option<Member>,
+    /// How many live entries one member may hold.
+    pub max_grants: usize,
+}
+
+/// What an add came to, on one target or on all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The network was put in force.
+    Added,
+    /// It was in force before.
+    AlreadyAllowed,
+}
+
+impl Change {
+    /// The word for it in answers and logs.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::AlreadyAllowed => "already_allowed",
+        }
+    }
+}
+
+/// What an add came to on one target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The target's ARN.
+    pub arn: String,
+    /// What was done.
+    pub change: Change,
+    /// The version in force; `None` for a role.
+    pub version: Option<VersionId>,
+}
+
+/// What an add came to.
+#[derive(Debug)]
+pub struct Added {
+    /// On every target, in the order of the settings.
+    pub targets: Vec<Outcome>,
+    /// What is left to do after the answer.
+    pub finish: Option<Finish>,
+}
+
+impl Added {
+    /// `Added` if any target was changed.
+    #[must_use]
+    pub fn change(&self) -> Change {
+        if self.targets.iter().any(|outcome| outcome.change == Change::Added) { Change::Added } else { Change::AlreadyAllowed }
+    }
+}
+
+/// Why an add failed, and where it had succeeded by then.
+#[derive(Debug)]
+pub struct Failed {
+    /// The reason.
+    pub error: Error,
+    /// Targets that were written all the same.
+    pub written: Vec<Outcome>,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { error, written: Vec::new() }
+    }
+}
+
+/// Who the caller is, with the lease read beside it. S3 only: a stranger never causes an IAM call.
+/// `object` names the member's file; without one nobody is looked up.
+///
+/// # Errors
+/// As [`crate::aws::state::State::member`] and [`crate::aws::state::State::lease`]; `Ok(None, …)` is a stranger.
+pub async fn authenticate(call: Invocation<'_>, object: Option<&str>) -> Result<(Option<Member>, Result<Reading, Error>), Error> {
+    let state = &call.aws.state;
+    let Some(object) = object else { return Ok((None, call.read(state.lease()).await)) };
+    let (member, reading) = join(call.read(state.member(object)), call.read(state.lease())).await;
+    Ok((member?, reading))
+}
+
+/// Lets a network in.
+///
+/// # Errors
+/// [`Failed`]. After a definite refusal no new grant is left behind; after a transient error the grant stays, and
+/// whoever writes next applies it.
+pub async fn add(call: Invocation<'_>, reading: Reading, applied: &Applied) -> Result<Added, Failed> {
+    let seen = Seen::read(call, &reading).await?;
+    if let Some(added) = seen.already_allowed(call, &reading, applied).await? {
+        return Ok(added);
+    }
+    check_share(&seen.grants, applied.member.as_ref(), &applied.network, applied.max_grants)?;
+    let jobs = seen.jobs(call, applied)?;
+    let fast = jobs.filter(|_| seen.stands(call, &reading));
+
+    let state = &call.aws.state;
+    let granted_before = seen.holds(applied);
+    state.put_grant(&applied.network, applied.member.as_ref(), call.request_id).await?;
+    match obtain(call, &reading, applied, fast).await {
+        Ok(Obtained::Standing(held, jobs)) => {
+            Holder { call, applied, held, granted_before, grants: seen.grants }.apply(jobs, true).await
+        }
+        Ok(Obtained::Anew(held)) => {
+            let mut holder = Holder { call, applied, held, granted_before, grants: Vec::new() };
+            match holder.decide().await {
+                Ok(jobs) => holder.apply(jobs, false).await,
+                Err(error) => Err(holder.give_up(error).await.into()),
+            }
+        }
+        Ok(Obtained::Served(record)) => Ok(served(call, &record)),
+        Err(error) => {
+            withdraw(call, applied, granted_before, &error).await;
+            Err(error.into())
+        }
+    }
+}
+
+/// How an add came to its turn.
+enum Obtained<'a> {
+    /// The lease is held, the snapshot stands and its intents are noted.
+    Standing(Held, Vec<Job<'a>>),
+    /// The lease is held; everything must be looked at anew.
+    Anew(Held),
+    /// Another add did the work.
+    Served(Record),
+}
+
+async fn obtain<'a>(
+    call: Invocation<'_>,
+    reading: &Reading,
+    applied: &Applied,
+    fast: Option<Vec<Job<'a>>>,
+) -> Result<Obtained<'a>, Error> {
+    let mut applicant = Applicant::new(call, Kind::Add);
+    if let Some(jobs) = fast {
+        let mut record = applicant.record(call, reading);
+        record.targets = with_intents(&record.targets, &jobs, Kind::Add);
+        let noted = record.clone();
+        match applicant.take(call, reading, record).await? {
+            // Nobody of ours wrote since the lease was read.
+            Some(held) if held.record == noted => return Ok(Obtained::Standing(held, jobs)),
+            Some(held) => return Ok(Obtained::Anew(held)),
+            None => {}
+        }
+    }
+    Ok(match applicant.wait(call, reading.etag.as_deref(), Some(&applied.network)).await? {
+        Turn::Held(held) => Obtained::Anew(held),
+        Turn::Served(record) => Obtained::Served(record),
+    })
+}
+
+/// A definite refusal leaves no new grant behind.
+async fn withdraw(call: Invocation<'_>, applied: &Applied, granted_before: bool, error: &Error) {
+    if error.is_transient() || granted_before {
+        return;
+    }
+    let Applied { network, member, .. } = applied.clone();
+    if let Err(e) = call.aws.state.delete_grants(&[Grant { network, member, granted_at: 0 }]).await {
+        tracing::warn!(source.network = %network, error = e.chain(), "the grant of a refused request was not taken back");
+    }
+}
+
+/// The answer to a caller whose network somebody else has put in force.
+fn served(call: Invocation<'_>, record: &Record) -> Added {
+    let outcome = |target: &Target| Outcome {
+        arn: target.arn().to_owned(),
+        change: Change::Added,
+        version: record.mark(target.arn()).last.and_then(|last| last.parse().ok()),
+    };
+    Added { targets: call.config.targets.iter().map(outcome).collect(), finish: None }
+}
+
+/// What is seen without holding the lease.
+struct Seen<'a> {
+    targets: Vec<(&'a Target, Mark, Option<Snapshot>)>,
+    /// Whether a target that was never written has a baseline already.
+    baselines: Vec<bool>,
+    grants: Vec<Grant>,
+}
+
+impl<'a> Seen<'a> {
+    async fn read(call: Invocation<'a>, reading: &Reading) -> Result<Self, Error> {
+        let marks: Vec<(&Target, Mark)> = call
+            .config
+            .targets
+            .iter()
+            .map(|target| (target, reading.record.as_ref().map(|record| record.mark(target.arn())).unwrap_or_default()))
+            .collect();
+        let looks = try_join_all(marks.iter().map(|(target, mark)| look(call, target, mark, Patience::Little)));
+        let baselines = try_join_all(marks.iter().map(|(target, mark)| has_baseline(call, target, mark)));
+        let (snapshots, (baselines, grants)) = try_join(looks, try_join(baselines, call.read(call.aws.state.grants()))).await?;
+        let targets = marks.into_iter().zip(snapshots).map(|((target, mark), snapshot)| (target, mark, snapshot)).collect();
+        Ok(Self { targets, baselines, grants })
+    }
+
+    /// Whether the own grant is listed.
+    fn holds(&self, applied: &Applied) -> bool {
+        self.grants.iter().any(|grant| grant.network == applied.network && grant.member == applied.member)
+    }
+
+    /// Whether what was seen may be published without another look, if the lease can be taken over `reading`.
+    fn stands(&self, call: Invocation<'_>, reading: &Reading) -> bool {
+        let free = reading.record.as_ref().is_none_or(|record| record.nonce.is_none());
+        let settled = |(_, mark, snapshot): &(&Target, Mark, Option<Snapshot>)| {
+            mark.pending.is_empty() && snapshot.as_ref().is_some_and(|snapshot| snapshot.fresh)
+        };
+        free && self.targets.iter().all(settled) && call.config.targets.iter().all(|target| target.kind() == TargetKind::Policy)
+    }
+
+    /// The answer from reads alone, where it is true: every target was seen fresh and covers the network, and no
+    /// reset is at work.
+    async fn already_allowed(&self, call: Invocation<'_>, reading: &Reading, applied: &Applied) -> Result<Option<Added>, Error> {
+        if reading.record.as_ref().is_some_and(Record::is_resetting) {
+            return Ok(None);
+        }
+        let mut outcomes = Vec::with_capacity(self.targets.len());
+        let mut by_grants_only = false;
+        for (target, _, snapshot) in &self.targets {
+            let Some(snapshot) = snapshot.as_ref().filter(|snapshot| snapshot.fresh) else { return Ok(None) };
+            let gate = Gate::find(&snapshot.document, &call.config.gate_sids).map_err(|e| e.at(target.arn()))?;
+            let entries = gate.entries(&snapshot.document);
+            let mut covering =
+                entries.iter().filter_map(|entry| entry.network).filter(|listed| listed.covers(&applied.network)).peekable();
+            if covering.peek().is_none() {
+                return Ok(None);
+            }
+            by_grants_only |= covering.all(|listed| self.grants.iter().any(|grant| grant.network == listed));
+            let version = snapshot.versions.as_ref().map(|versions| versions.default);
+            outcomes.push(Outcome { arn: target.arn().to_owned(), change: Change::AlreadyAllowed, version });
+        }
+        // Revoking the grants of others must not take this caller's way in. One over his share is allowed all the same.
+        let share = check_share(&self.grants, applied.member.as_ref(), &applied.network, applied.max_grants);
+        if by_grants_only && !self.holds(applied) && share.is_ok() {
+            call.aws.state.put_grant(&applied.network, applied.member.as_ref(), call.request_id).await?;
+        }
+        Ok(Some(Added { targets: outcomes, finish: None }))
+    }
+
+    /// What would be published on the strength of this look; `None` where it is not good enough to say.
+    fn jobs(&self, call: Invocation<'a>, applied: &Applied) -> Result<Option<Vec<Job<'a>>>, Error> {
+        let mut jobs = Vec::with_capacity(self.targets.len());
+        for ((target, mark, snapshot), has_baseline) in self.targets.iter().zip(&self.baselines) {
+            let Some(snapshot) = snapshot.clone().filter(|snapshot| snapshot.fresh) else { return Ok(None) };
+            let base = Base { document: snapshot.document.clone(), snapshot, force: !mark.pending.is_empty() };
+            jobs.push(job(call, applied, target, mark.clone(), base, *has_baseline, &self.grants)?);
+        }
+        Ok(Some(jobs))
+    }
+}
+
+/// Whether the target needs no baseline to be captured: it has one, or a version of ours is in force.
+async fn has_baseline(call: Invocation<'_>, target: &Target, mark: &Mark) -> Result<bool, Error> {
+    if mark.last.is_some() && mark.pending.is_empty() {
+        return Ok(true);
+    }
+    Ok(call.read(call.aws.state.baseline(target)).await?.is_some())
+}
+
+/// Decides about one target.
+fn job<'a>(
+    call: Invocation<'_>,
+    applied: &Applied,
+    target: &'a Target,
+    mark: Mark,
+    base: Base,
+    has_baseline: bool,
+    grants: &[Grant],
+) -> Result<Job<'a>, Error> {
+    let limit = call.config.limit(target);
+    let sids = &call.config.gate_sids;
+    let new = admit(&base.document, sids, limit, &applied.network, grants).map_err(|e| e.at(target.arn()))?;
+    if !has_baseline {
+        capturable(call, target, &base.document, grants).map_err(|e| e.at(target.arn()))?;
+    }
+    Ok(Job { target, base, new, mark })
+}
+
+/// The baseline to capture from what was in force before us: without anybody's temporary entries. Nothing is added
+/// that could not be taken back, so it must pass the check.
+fn capturable(call: Invocation<'_>, target: &Target, before: &Document, grants: &[Grant]) -> Result<Baseline, Error> {
+    let sids = &call.config.gate_sids;
+    let permanent = Gate::find(before, sids)?.without(before, &networks_by_age(grants));
+    Baseline::check(permanent, sids, call.config.limit(target))
+}
+
+/// An add that holds the lease.
+struct Holder<'a> {
+    call: Invocation<'a>,
+    applied: &'a Applied,
+    held: Held,
+    granted_before: bool,
+    grants: Vec<Grant>,
+}
+
+impl<'a> Holder<'a> {
+    async fn decide(&mut self) -> Result<Vec<Job<'a>>, Error> {
+        let (call, applied) = (self.call, self.applied);
+        let marks: Vec<(&Target, Mark)> =
+            call.config.targets.iter().map(|target| (target, self.held.record.mark(target.arn()))).collect();
+        let bases = try_join_all(marks.iter().map(async |(target, mark)| {
+            let snapshot = look(call, target, mark, Patience::Holder).await?;
+            let snapshot = snapshot.ok_or_else(|| Error::Busy("IAM does not show the policy's default version".to_owned()))?;
+            base(call, target, mark, snapshot).await
+        }));
+        let baselines = try_join_all(marks.iter().map(|(target, mark)| has_baseline(call, target, mark)));
+        let (bases, (baselines, grants)) = try_join(bases, try_join(baselines, call.read(call.aws.state.grants()))).await?;
+        self.grants = grants;
+        check_share(&self.grants, applied.member.as_ref(), &applied.network, applied.max_grants)?;
+        let own = |grant: &Grant| grant.network == applied.network && grant.member == applied.member;
+        if !self.grants.iter().any(own) {
+            // A reset has removed it meanwhile.
+            call.aws.state.put_grant(&applied.network, applied.member.as_ref(), call.request_id).await?;
+        }
+        let decisions = marks.into_iter().zip(bases).zip(baselines);
+        decisions.map(|(((target, mark), base), has)| job(call, applied, target, mark, base, has, &self.grants)).collect()
+    }
+
+    /// Publishes, captures baselines and prepares the release.
+    async fn apply(mut self, jobs: Vec<Job<'a>>, noted: bool) -> Result<Added, Failed> {
+        let call = self.call;
+        if let Err(error) = self.save_role_baselines(&jobs).await {
+            return Err(self.give_up(error).await.into());
+        }
+        let rebase = |target: &Target, other: &Document| {
+            admit(other, &call.config.gate_sids, call.config.limit(target), &self.applied.network, &self.grants)
+        };
+        let published = publish(call, &mut self.held, jobs, Kind::Add, noted, &rebase).await;
+        self.conclude(published).await
+    }
+
+    async fn conclude(self, published: Published<'a>) -> Result<Added, Failed> {
+        let Published { results, mut marks, accounted } = published;
+        let (mut done, mut error) = (Vec::new(), None);
+        for result in results {
+            match result {
+                Ok(one) => done.push(one),
+                Err(e) => error = error.or(Some(e)),
+            }
+        }
+        for one in &done {
+            // Until the baseline is saved the mark is not: the next add captures it then.
+            if let Err(e) = self.capture(one).await {
+                tracing::error!(target.arn = one.target.arn(), error = e.chain(), "the baseline was not saved");
+                if let (Some(mark), Some(held)) =
+                    (marks.get_mut(one.target.arn()), self.held.record.targets.get(one.target.arn()))
+                {
+                    *mark = held.clone();
+                }
+            }
+        }
+        let networks = if error.is_none() { self.covered(&done) } else { Vec::new() };
+        let outcomes = done.iter().map(outcome).collect();
+        let surplus = done.into_iter().map(|one| (one.target.clone(), one.surplus)).collect();
+        let Some(error) = error else {
+            let finish = Finish::new(self.call, self.held, marks, networks, accounted, surplus);
+            return Ok(Added { targets: outcomes, finish: Some(finish) });
+        };
+        withdraw(self.call, self.applied, self.granted_before, &error).await;
+        Finish::new(self.call, self.held, marks, networks, accounted, surplus).run().await;
+        let written = outcomes.into_iter().filter(|outcome: &Outcome| outcome.change == Change::Added).collect();
+        Err(Failed { error, written })
+    }
+
+    /// The networks that every target covers now: waiters among them need no version of their own.
+    fn covered(&self, done: &[Done<'_>]) -> Vec<Network> {
+        let mut networks = networks_by_age(&self.grants);
+        networks.push(self.applied.network);
+        networks.retain(|network| {
+            done.iter().all(|one| {
+                Gate::find(&one.document, &self.call.config.gate_sids).is_ok_and(|gate| gate.covers(&one.document, network))
+            })
+        });
+        networks.dedup();
+        networks
+    }
+
+    /// Saves the baseline of a policy that we have just written for the first time, create-only.
+    async fn capture(&self, done: &Done<'_>) -> Result<(), Error> {
+        let Some(before) = done.before_us.as_ref().filter(|_| done.target.kind() == TargetKind::Policy) else { return Ok(()) };
+        self.save_baseline(done.target, before).await
+    }
+
+    /// A trust policy has no versions to look back to: its baseline is saved before the first write.
+    async fn save_role_baselines(&self, jobs: &[Job<'_>]) -> Result<(), Error> {
+        for job in
+            jobs.iter().filter(|job| job.target.kind() == TargetKind::Role && job.mark.last.is_none() && !job.is_unchanged())
+        {
+            self.save_baseline(job.target, &job.base.document).await?;
+        }
+        Ok(())
+    }
+
+    async fn save_baseline(&self, target: &Target, before: &Document) -> Result<(), Error> {
+        let state = &self.call.aws.state;
+        if state.baseline(target).await?.is_some() {
+            return Ok(());
+        }
+        let baseline = capturable(self.call, target, before, &self.grants)?;
+        if state.create_baseline(target, &baseline.document).await? {
+            let entries: Vec<String> = baseline.gate.entries(&baseline.document).into_iter().map(|entry| entry.text).collect();
+            tracing::warn!(
+                target.arn = target.arn(),
+                entries = entries.join(" "),
+                unparsed = baseline.unparsed.join(" "),
+                "saved what was in force as the baseline: check that these entries are the permanent ones"
+            );
+        }
+        Ok(())
+    }
+
+    /// Gives the lease back without having written; a grant is taken back before that, so that nobody publishes it.
+    async fn give_up(self, error: Error) -> Error {
+        withdraw(self.call, self.applied, self.granted_before, &error).await;
+        let marks: BTreeMap<String, Mark> = self.held.record.targets.clone();
+        Finish::new(self.call, self.held, marks, Vec::new(), true, Vec::new()).run().await;
+        error
+    }
+}
+
+fn outcome(done: &Done<'_>) -> Outcome {
+    let change = if done.wrote { Change::Added } else { Change::AlreadyAllowed };
+    Outcome { arn: done.target.arn().to_owned(), change, version: done.version }
+}

@@ -1,0 +1,64 @@
+//! The flows: take a snapshot, decide in pure code, apply the decision under the lease.
+//!
+//! They know the order of calls and what to do with every answer, and nothing of HTTP or of Lambda.
+
+pub mod add;
+pub mod holder;
+pub mod publish;
+pub mod reset;
+
+pub mod snapshot;
+
+use std::future::Future;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use crate::aws::Aws;
+use crate::config::Config;
+use crate::error::Error;
+
+/// One run of a function.
+#[derive(Clone, Copy, Debug)]
+pub struct Invocation<'a> {
+    /// The clients.
+    pub aws: &'a Aws,
+    /// The settings.
+    pub config: &'a Config,
+    /// For people: who holds the lease, who put a grant.
+    pub request_id: &'a str,
+    /// When the work must be done; the lease can still be given back a little after it.
+    pub deadline: Instant,
+}
+
+impl Invocation<'_> {
+    /// What is left of the time.
+    #[must_use]
+    pub fn time_left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Waits for reads, but not longer than there is time. Never wrap a write in this: it would be left on the wire.
+    ///
+    /// # Errors
+    /// The future's own; [`Error::Busy`] when time is up.
+    pub async fn read<T>(&self, reads: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        match tokio::time::timeout_at(self.deadline, reads).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Error::Busy("AWS did not answer in time".to_owned())),
+        }
+    }
+}
+
+/// Sleeps around `middle`, half to one and a half of it, so that waiters do not march in step.
+pub async fn pause(middle: Duration) {
+    tokio::time::sleep(middle.mul_f64(0.5 + fastrand::f64())).await;
+}
+
+/// How long an invocation may work, by Lambda's deadline (milliseconds since 1970): without `reserve`, and at most
+/// `longest`. A deadline that has passed is no deadline: local runtimes send one now and then.
+#[must_use]
+pub fn time_until(now: SystemTime, deadline: u64, reserve: Duration, longest: Duration) -> Duration {
+    let end = SystemTime::UNIX_EPOCH + Duration::from_millis(deadline);
+    end.duration_since(now).map_or(longest, |left| left.saturating_sub(reserve).min(longest))
+}

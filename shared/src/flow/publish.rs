@@ -1,0 +1,471 @@
+//! Putting new documents in force under the lease, and making sure that nothing was overtaken on the way.
+//!
+//! IAM has no compare-and-swap, but version ids only grow: when the id that `CreatePolicyVersion` returns is not the
+//! one after the newest that was decided on, somebody outside wrote in between (or the list was stale). Then the
+//! versions in the gap are read and the change is made again on top of the newest foreign one.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use super::holder::renew;
+use super::snapshot::{Snapshot, document_of, foreign, is_own, last_version, noted_version};
+use super::{Invocation, pause};
+use crate::aws::lease::Held;
+use crate::aws::managed_policy::Creation;
+use crate::aws::role_trust::Update;
+use crate::document::Document;
+use crate::error::Error;
+use crate::lease::{Intent, Kind, Mark, RENEW_BELOW};
+use crate::target::Target;
+use crate::versions::{KEPT_VERSIONS, VersionId, Versions};
+
+/// How often a change is made again on top of an outsider's before the request is given up with 503.
+const MERGES: usize = 3;
+
+/// How a change is made again on top of a document that it overtook.
+pub type Rebase<'f> = dyn Fn(&Target, &Document) -> Result<Document, Error> + Sync + 'f;
+
+/// What a decision is made on: the document in force, or what a dead writer found before its unverified writes.
+#[derive(Debug)]
+pub struct Base {
+    /// What IAM showed.
+    pub snapshot: Snapshot,
+    /// The document to build on.
+    pub document: Document,
+    /// Publish even when nothing seems to differ: what is in force may not be what IAM showed.
+    pub force: bool,
+}
+
+/// Finds the document to build on.
+///
+/// # Errors
+/// As [`foreign`].
+pub async fn base(call: Invocation<'_>, target: &Target, mark: &Mark, snapshot: Snapshot) -> Result<Base, Error> {
+    let force = !snapshot.fresh || !mark.pending.is_empty();
+    let mut document = snapshot.document.clone();
+    if let (Some(versions), Some(first)) = (&snapshot.versions, mark.pending.first()) {
+        let newest = versions.newest().next();
+        let found = foreign(call, target, noted_version(&first.seen)?, newest, &mark.pending).await?.0;
+        document = match found {
+            Some((_, document)) => document,
+            None => document_of(call, target, noted_version(&first.base)?).await?.unwrap_or(document),
+        };
+    }
+    // A stale look at a role is settled by the looks before: a trust policy that still differs was edited outside.
+    let force = force && (snapshot.versions.is_some() || !mark.pending.is_empty());
+    Ok(Base { snapshot, document, force })
+}
+
+/// A decision about one target, ready to be applied.
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// The target.
+    pub target: &'a Target,
+    /// What it was decided on.
+    pub base: Base,
+    /// The document to put in force.
+    pub new: Document,
+    /// What the lease said about the target before.
+    pub mark: Mark,
+}
+
+impl Job<'_> {
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub fn is_unchanged(&self) -> bool {
+        self.new == self.base.snapshot.document && !self.base.force
+    }
+
+    /// The intent to note before the write.
+    #[must_use]
+    pub fn intent(&self, kind: Kind) -> Intent {
+        let Base { snapshot, .. } = &self.base;
+        Intent { seen: snapshot.seen(), base: snapshot.base(), sha256: self.new.sha256(), kind }
+    }
+}
+
+/// The marks with the intents of the jobs that write.
+#[must_use]
+pub fn with_intents(marks: &BTreeMap<String, Mark>, jobs: &[Job<'_>], kind: Kind) -> BTreeMap<String, Mark> {
+    let mut marks = marks.clone();
+    for job in jobs.iter().filter(|job| !job.is_unchanged()) {
+        marks.entry(job.target.arn().to_owned()).or_default().pending.push(job.intent(kind));
+    }
+    marks
+}
+
+/// What became of one job.
+#[derive(Debug)]
+pub struct Done<'a> {
+    /// The target.
+    pub target: &'a Target,
+    /// The version now in force; `None` for a role.
+    pub version: Option<VersionId>,
+    /// The document now in force.
+    pub document: Document,
+    /// Whether anything was written.
+    pub wrote: bool,
+    /// The document that was in force before the first version of ours, when this publish made that version: what a
+    /// baseline is captured from.
+    pub before_us: Option<Document>,
+    /// What pruning is to delete.
+    pub surplus: Vec<VersionId>,
+}
+
+/// What became of all jobs.
+#[derive(Debug)]
+pub struct Published<'a> {
+    /// In the order of the jobs.
+    pub results: Vec<Result<Done<'a>, Error>>,
+    /// The marks to release the lease with.
+    pub marks: BTreeMap<String, Mark>,
+    /// Every write was answered or seen. Otherwise one may still land, and the lease must run out by itself.
+    pub accounted: bool,
+}
+
+/// One job on its way.
+struct Run<'a> {
+    job: Job<'a>,
+    /// Every intent noted for this target, inherited ones included.
+    own: Vec<Intent>,
+    versions: Option<Versions>,
+    seen: Option<VersionId>,
+    /// Hash of the trust policy that is being replaced.
+    replaced: String,
+    new: Document,
+    unanswered: usize,
+    result: Option<Result<Option<VersionId>, Error>>,
+}
+
+enum Attempt {
+    Verified(Option<VersionId>),
+    /// In force, but on top of a document that somebody outside put there meanwhile.
+    Overtook(Document),
+    /// The lease is too short to go on; nothing is on the wire.
+    LeaseShort,
+}
+
+/// Applies the decisions. With `noted` the intents are in `lease.json` already.
+pub async fn publish<'a>(
+    call: Invocation<'_>,
+    held: &mut Held,
+    jobs: Vec<Job<'a>>,
+    kind: Kind,
+    noted: bool,
+    rebase: &Rebase<'_>,
+) -> Published<'a> {
+    let mut runs: Vec<Run<'a>> = jobs.into_iter().map(|job| Run::new(job, kind)).collect();
+    let mut to_note = !noted && runs.iter().any(|run| run.result.is_none());
+    let mut merges = 0;
+    while runs.iter().any(|run| run.result.is_none()) {
+        if (to_note || held.ends.saturating_duration_since(Instant::now()) < RENEW_BELOW)
+            && let Err(e) = renew(call, held, noted_marks(held, &runs)).await
+        {
+            let reason = e.to_string();
+            for run in runs.iter_mut().filter(|run| run.result.is_none()) {
+                run.result = Some(Err(Error::Busy(reason.clone())));
+            }
+            break;
+        }
+        to_note = false;
+        let ends = held.ends;
+        let attempts = runs.iter_mut().filter(|run| run.result.is_none()).map(async |run| {
+            let outcome = run.attempt(call, ends).await;
+            (run, outcome)
+        });
+        let mut overtook = false;
+        for (run, outcome) in join_all(attempts).await {
+            match outcome {
+                Ok(Attempt::Verified(version)) => run.result = Some(Ok(version)),
+                Ok(Attempt::LeaseShort) => {}
+                Ok(Attempt::Overtook(document)) => match rebase(run.job.target, &document) {
+                    Ok(merged) if merged == run.new => run.result = Some(Ok(run.seen)),
+                    Ok(merged) => {
+                        overtook = true;
+                        run.go_on_with(merged, kind);
+                    }
+                    Err(e) => run.result = Some(Err(e.at(run.job.target.arn()))),
+                },
+                Err(e) => run.result = Some(Err(e.at(run.job.target.arn()))),
+            }
+        }
+        if overtook {
+            merges += 1;
+            to_note = true;
+        }
+        if merges == MERGES {
+            for run in runs.iter_mut().filter(|run| run.result.is_none()) {
+                run.result = Some(Err(Error::Busy("somebody else keeps changing the policy".to_owned())));
+            }
+        }
+    }
+    finish(call, held, runs).await
+}
+
+/// The marks in `lease.json` with all intents of the runs.
+fn noted_marks(held: &Held, runs: &[Run<'_>]) -> BTreeMap<String, Mark> {
+    let mut marks = held.record.targets.clone();
+    for run in runs.iter().filter(|run| !run.own.is_empty()) {
+        marks.entry(run.job.target.arn().to_owned()).or_default().pending.clone_from(&run.own);
+    }
+    marks
+}
+
+async fn finish<'a>(call: Invocation<'_>, held: &Held, runs: Vec<Run<'a>>) -> Published<'a> {
+    let mut marks = noted_marks(held, &runs);
+    let accounted = runs.iter().all(|run| run.unanswered == 0);
+    let mut results = Vec::with_capacity(runs.len());
+    for mut run in runs {
+        let arn = run.job.target.arn();
+        let result = match run.result.take() {
+            Some(Ok(version)) => Ok(run.done(call, version, &mut marks).await),
+            Some(Err(e)) => {
+                // Certainly nothing was written: there is nothing for the next holder to resolve.
+                if run.wrote_nothing() {
+                    marks.insert(arn.to_owned(), run.job.mark);
+                }
+                Err(e)
+            }
+            None => Err(Error::Busy("there was not enough time".to_owned())),
+        };
+        results.push(result);
+    }
+    Published { results, marks, accounted }
+}
+
+impl<'a> Run<'a> {
+    fn new(job: Job<'a>, kind: Kind) -> Self {
+        let versions = job.base.snapshot.versions.clone();
+        let seen = versions.as_ref().map(Versions::newest);
+        let mut own = job.mark.pending.clone();
+        let result = if job.is_unchanged() { Some(Ok(None)) } else { None };
+        if result.is_none() {
+            own.push(job.intent(kind));
+        }
+        let replaced = job.base.snapshot.document.sha256();
+        Self { new: job.new.clone(), job, own, versions, seen, replaced, unanswered: 0, result }
+    }
+
+    /// Goes on with a document merged onto one that was overtaken: what is in force now is our last version.
+    fn go_on_with(&mut self, merged: Document, kind: Kind) {
+        tracing::warn!(target.arn = self.job.target.arn(), "somebody else changed the document meanwhile: merging onto it");
+        let noted = self.seen.map_or_else(|| self.replaced.clone(), |id| id.to_string());
+        self.own.push(Intent { seen: noted.clone(), base: noted, sha256: merged.sha256(), kind });
+        self.new = merged;
+    }
+
+    async fn attempt(&mut self, call: Invocation<'_>, ends: Instant) -> Result<Attempt, Error> {
+        match (self.versions.clone(), self.seen) {
+            (Some(versions), Some(seen)) => self.attempt_policy(call, ends, versions, seen).await,
+            _ => self.attempt_role(call, ends).await,
+        }
+    }
+
+    async fn attempt_policy(
+        &mut self,
+        call: Invocation<'_>,
+        ends: Instant,
+        mut versions: Versions,
+        seen: VersionId,
+    ) -> Result<Attempt, Error> {
+        let (target, iam) = (self.job.target, call.aws.iam(self.job.target));
+        let arn = target.arn();
+        for id in versions.surplus(KEPT_VERSIONS).into_iter().take(1) {
+            delete(call, target, ends, id).await?;
+            versions.ids.retain(|kept| *kept != id);
+        }
+        let mut tries = 0u32;
+        let id = loop {
+            match check_time(call, ends)? {
+                Time::Enough => {}
+                Time::LeaseShort => {
+                    self.versions = Some(versions);
+                    return Ok(Attempt::LeaseShort);
+                }
+            }
+            tries += 1;
+            match iam.create_version(arn, &self.new).await {
+                Creation::Created(id) => break id,
+                Creation::Refused(e) => return Err(e),
+                Creation::Throttled(e) if call.time_left() < RENEW_BELOW => return Err(e),
+                Creation::Throttled(_) => pause(Duration::from_millis(100 << tries.min(4))).await,
+                Creation::VersionsFull if tries > 8 => {
+                    return Err(Error::Busy("the policy's versions fill up faster than they are pruned".to_owned()));
+                }
+                Creation::VersionsFull => {
+                    versions = call.read(iam.versions(arn)).await?;
+                    // At least one, whatever the list says: it may be stale.
+                    let keep = KEPT_VERSIONS.min(versions.ids.len().saturating_sub(1));
+                    for id in versions.surplus(keep) {
+                        delete(call, target, ends, id).await?;
+                        versions.ids.retain(|kept| *kept != id);
+                    }
+                }
+                Creation::Unanswered(e) => {
+                    self.unanswered += 1;
+                    tracing::warn!(
+                        policy.arn = arn,
+                        error = e.chain(),
+                        "no answer to iam:CreatePolicyVersion: looking for its version"
+                    );
+                    if tries >= 4 {
+                        return Err(Error::Busy("IAM does not answer".to_owned()));
+                    }
+                    versions = call.read(iam.versions(arn)).await?;
+                    if let Some(id) = self.find_own(call, &versions, seen).await? {
+                        self.unanswered -= 1;
+                        break id;
+                    }
+                }
+            }
+        };
+        versions.ids.push(id);
+        versions.default = id;
+        self.versions = Some(versions);
+        self.seen = Some(id);
+        let (other, own) = foreign(call, target, seen, id, &self.own).await?;
+        self.unanswered = self.unanswered.saturating_sub(own.iter().filter(|document| **document == self.new).count());
+        Ok(match other {
+            None => Attempt::Verified(Some(id)),
+            Some((overtaken, document)) => {
+                tracing::warn!(policy.arn = arn, policy.version = %overtaken, policy.own_version = %id, "a version made by somebody else was overtaken");
+                Attempt::Overtook(document)
+            }
+        })
+    }
+
+    /// The version that an unanswered creation made, if it can be seen already.
+    async fn find_own(&self, call: Invocation<'_>, versions: &Versions, seen: VersionId) -> Result<Option<VersionId>, Error> {
+        let mut newer: Vec<VersionId> = versions.ids.iter().copied().filter(|id| *id > seen).collect();
+        newer.sort_unstable();
+        for id in newer.into_iter().rev() {
+            if document_of(call, self.job.target, id).await?.as_ref() == Some(&self.new) {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Trust policies have no versions: write, and read back until the new document is seen. What is read meanwhile
+    /// and is neither the new document nor the one before was written outside.
+    async fn attempt_role(&mut self, call: Invocation<'_>, ends: Instant) -> Result<Attempt, Error> {
+        let (target, iam) = (self.job.target, call.aws.iam(self.job.target));
+        let mut tries = 0u32;
+        loop {
+            if let Time::LeaseShort = check_time(call, ends)? {
+                return Ok(Attempt::LeaseShort);
+            }
+            tries += 1;
+            match iam.update_trust_policy(target, &self.new).await {
+                Update::Written => break,
+                Update::Refused(e) => return Err(e),
+                Update::Throttled(e) if call.time_left() < RENEW_BELOW => return Err(e),
+                Update::Throttled(_) => pause(Duration::from_millis(100 << tries.min(4))).await,
+                Update::Unanswered(e) => {
+                    // It may land even when the next attempt is answered, and undo what others write later.
+                    self.unanswered += 1;
+                    tracing::warn!(
+                        role.arn = target.arn(),
+                        error = e.chain(),
+                        "no answer to iam:UpdateAssumeRolePolicy: writing it again"
+                    );
+                    if tries >= 4 {
+                        return Err(Error::Busy("IAM does not answer".to_owned()));
+                    }
+                }
+            }
+        }
+        let written = self.new.sha256();
+        for look in 0..4u32 {
+            let found = call.read(iam.trust_policy(target)).await?;
+            let hash = found.sha256();
+            if hash == written {
+                break;
+            }
+            if hash != self.replaced && !self.own.iter().any(|intent| intent.sha256 == hash) {
+                self.replaced = hash;
+                return Ok(Attempt::Overtook(found));
+            }
+            pause(Duration::from_millis(100 << look)).await;
+        }
+        self.replaced = written;
+        Ok(Attempt::Verified(None))
+    }
+
+    /// Concludes a verified run, and marks what it wrote.
+    async fn done(self, call: Invocation<'_>, created: Option<VersionId>, marks: &mut BTreeMap<String, Mark>) -> Done<'a> {
+        let (target, wrote) = (self.job.target, !self.job.is_unchanged());
+        let before_us = self.document_before_us(call, created).await;
+        if wrote {
+            let last = created.map_or_else(|| self.new.sha256(), |id| id.to_string());
+            // A write that may still land stays noted: whoever meets its version knows that it is ours.
+            let pending = if self.unanswered == 0 { Vec::new() } else { self.strays(&last) };
+            marks.insert(target.arn().to_owned(), Mark { last: Some(last), pending });
+        }
+        let shown = self.job.base.snapshot.versions.as_ref().map(|versions| versions.default);
+        let surplus = self.surplus(created);
+        Done { target, version: created.or(shown), document: self.new, wrote, before_us, surplus }
+    }
+
+    fn wrote_nothing(&self) -> bool {
+        let Base { snapshot, .. } = &self.job.base;
+        self.unanswered == 0
+            && self.seen == snapshot.versions.as_ref().map(Versions::newest)
+            && self.replaced == snapshot.document.sha256()
+    }
+
+    fn strays(&self, last: &str) -> Vec<Intent> {
+        self.own.iter().map(|intent| Intent { seen: last.to_owned(), base: last.to_owned(), ..intent.clone() }).collect()
+    }
+
+    fn surplus(&self, created: Option<VersionId>) -> Vec<VersionId> {
+        let versions = self.versions.as_ref().filter(|_| created.is_some());
+        versions.map(|versions| versions.surplus(KEPT_VERSIONS)).unwrap_or_default()
+    }
+
+    /// The newest foreign document below our first version, where this publish (or the dead one before it) made that.
+    async fn document_before_us(&self, call: Invocation<'_>, version: Option<VersionId>) -> Option<Document> {
+        let first = self.own.first()?;
+        let never_written = last_version(&self.job.mark).ok()?.is_none();
+        let version = version.filter(|_| never_written || !self.job.mark.pending.is_empty())?;
+        let (seen, base) = (noted_version(&first.seen).ok()?, noted_version(&first.base).ok()?);
+        if self.own.len() == 1 && seen.next() == version {
+            return Some(self.job.base.document.clone());
+        }
+        let mut before = document_of(call, self.job.target, base).await.ok()?;
+        let gap: Vec<VersionId> = seen.between(version).collect();
+        for id in gap.into_iter().rev() {
+            match document_of(call, self.job.target, id).await.ok()? {
+                Some(document) if is_own(&self.own, id, &document).ok()? => break,
+                Some(document) => before = Some(document),
+                None => {}
+            }
+        }
+        before
+    }
+}
+
+enum Time {
+    Enough,
+    LeaseShort,
+}
+
+/// Whether an IAM write may be started now.
+fn check_time(call: Invocation<'_>, ends: Instant) -> Result<Time, Error> {
+    if call.time_left() < crate::aws::WRITE_TIMEOUT {
+        return Err(Error::Busy("there was not enough time left to write".to_owned()));
+    }
+    let short = ends.saturating_duration_since(Instant::now()) < RENEW_BELOW;
+    Ok(if short { Time::LeaseShort } else { Time::Enough })
+}
+
+/// Makes room. A version that somebody else pruned, or made the default, is as good as deleted for this purpose.
+async fn delete(call: Invocation<'_>, target: &Target, ends: Instant, id: VersionId) -> Result<(), Error> {
+    if let Time::LeaseShort = check_time(call, ends)? {
+        return Ok(());
+    }
+    call.aws.iam(target).delete_version(target.arn(), id).await.map(drop)
+}
