@@ -14,6 +14,7 @@ pub mod grant;
 pub mod lease;
 pub mod network;
 pub mod plan;
+pub mod planted;
 pub mod target;
 pub mod versions;
 

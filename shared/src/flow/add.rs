@@ -17,6 +17,7 @@ use crate::grant::{Grant, Member, networks_by_age};
 use crate::lease::{Kind, Mark, Record};
 use crate::network::Network;
 use crate::plan::{admit, check_share};
+use crate::planted::{Fault, planted};
 use crate::target::{Target, TargetKind};
 use crate::versions::VersionId;
 
@@ -237,7 +238,7 @@ impl<'a> Seen<'a> {
     /// The answer from reads alone, where it is true: every target was seen fresh and covers the network, and no
     /// reset is at work.
     async fn already_allowed(&self, call: Invocation<'_>, reading: &Reading, applied: &Applied) -> Result<Option<Added>, Error> {
-        if reading.record.as_ref().is_some_and(Record::is_resetting) {
+        if reading.record.as_ref().is_some_and(Record::is_resetting) && !planted(Fault::AnswerDuringReset) {
             return Ok(None);
         }
         let mut outcomes = Vec::with_capacity(self.targets.len());

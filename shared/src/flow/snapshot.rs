@@ -6,6 +6,7 @@ use super::{Invocation, pause};
 use crate::document::Document;
 use crate::error::Error;
 use crate::lease::{Intent, Mark};
+use crate::planted::{Fault, planted};
 use crate::target::{Target, TargetKind};
 use crate::versions::{VersionId, Versions};
 
@@ -83,7 +84,7 @@ async fn once(call: Invocation<'_>, target: &Target, mark: &Mark) -> Result<Opti
         return Ok(Some(Snapshot { document, versions: None, fresh }));
     }
     let versions = iam.versions(target.arn()).await?;
-    let fresh = last_version(mark)?.is_none_or(|last| versions.newest() >= last);
+    let fresh = last_version(mark)?.is_none_or(|last| versions.newest() >= last) || planted(Fault::TrustStaleList);
     let document = iam.version_document(target.arn(), versions.default).await?;
     Ok(document.map(|document| Snapshot { document, versions: Some(versions), fresh }))
 }

@@ -1,0 +1,75 @@
+//! The HTTP client that the SDK is given: every request becomes one call of the world, when and how a director says.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+
+use crate::wire;
+use crate::world::{Op, Reply};
+
+/// What becomes of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is answered so.
+    Answered(Reply, i64),
+    /// The connection breaks: the caller cannot know whether it took effect.
+    Broken,
+    /// Nothing ever comes back: the caller's own time-out must end it.
+    Silent,
+}
+
+/// A future of the director's.
+pub type Decision = Pin<Box<dyn Future<Output = Fate> + Send>>;
+
+/// Decides about every call.
+pub trait Director: Send + Sync {
+    /// Called when `author` makes a call; the future resolves when the call is over.
+    fn decide(&self, author: usize, op: Op) -> Decision;
+}
+
+/// One author's connection to the world.
+#[derive(Clone)]
+pub struct Connection {
+    author: usize,
+    director: Arc<dyn Director>,
+}
+
+impl Connection {
+    pub fn new(author: usize, director: Arc<dyn Director>) -> Self {
+        Self { author, director }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Connection({})", self.author)
+    }
+}
+
+impl HttpConnector for Connection {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let op = wire::read(&request);
+        let fate = self.director.decide(self.author, op.clone());
+        HttpConnectorFuture::new(async move {
+            match fate.await {
+                Fate::Answered(reply, now) => Ok(wire::write(&op, &reply, now)),
+                Fate::Broken => Err(ConnectorError::io("the connection broke".into())),
+                Fate::Silent => std::future::pending().await,
+            }
+        })
+    }
+}
+
+impl HttpClient for Connection {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
