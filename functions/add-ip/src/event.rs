@@ -95,7 +95,8 @@ impl Event {
     #[must_use]
     pub fn key(&self) -> Option<String> {
         let bearer = self.header("authorization").and_then(|value| {
-            let (scheme, key) = value.trim().split_once(' ')?;
+            let value = value.trim();
+            let (scheme, key) = value.split_once(' ').unwrap_or((value, ""));
             scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
         });
         let given = bearer.or_else(|| self.header("x-api-key")).or_else(|| self.query("key"));

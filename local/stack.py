@@ -1,0 +1,421 @@
+#!/usr/bin/env python3
+"""The local stack: our own template, deployed by `sam deploy` into an emulator of AWS that enforces IAM.
+
+    stack.py demo     show the whole story and stop everything
+    stack.py up       bring it up and keep it running until Ctrl-C
+    stack.py tools    only install the pinned tools
+    stack.py build    only build the functions
+
+Needs Rust, Python 3, and a C compiler; everything else is installed, pinned, into `.venv-*` in the checkout.
+"""
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import venv
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILD, STACK = ROOT / ".venv-build", ROOT / ".venv-stack"
+BUILT = ROOT / ".aws-sam" / "build"
+ACCOUNT, REGION = "000000000000", "us-east-1"
+POLICY_ARN = f"arn:aws:iam::{ACCOUNT}:policy/ip-gate"
+USER = "alice"
+
+
+class Problem(Exception):
+    """Something that the person at the keyboard must mend: one clear line."""
+
+
+def say(text):
+    print(f"\033[1m== {text}\033[0m" if sys.stdout.isatty() else f"== {text}", flush=True)
+
+
+# -- tools -------------------------------------------------------------------------------------------------------------
+
+def check_machine():
+    if sys.version_info < (3, 10):
+        raise Problem("Python 3.10 or newer is needed, this is " + sys.version.split()[0])
+    for tool, hint in {"cargo": "install Rust from https://rustup.rs", "cc": "install a C compiler (Debian: gcc)"}.items():
+        if not shutil.which(tool):
+            raise Problem(f"`{tool}` is missing: {hint}")
+
+
+def install(folder, requirements):
+    """A virtual environment with exactly these requirements; made once, and again when they change."""
+    wanted = hashlib.sha256(requirements.read_bytes()).hexdigest()
+    stamp = folder / "requirements.sha256"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    say(f"installing {requirements.name} into {folder.name} (once)")
+    venv.create(folder, with_pip=True, clear=True)
+    pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r", requirements]
+    if subprocess.run(pip, stdin=subprocess.DEVNULL).returncode != 0:
+        raise Problem(f"the packages of {requirements.name} could not be installed: is the network there?")
+    stamp.write_text(wanted)
+
+
+def install_tools():
+    check_machine()
+    install(BUILD, ROOT / "local" / "requirements-build.txt")
+    install(STACK, ROOT / "local" / "requirements-stack.txt")
+
+
+def build_environment():
+    """Ours alone: neither the person's AWS profile nor his telemetry settings."""
+    path = os.pathsep.join([str(BUILD / "bin"), os.environ["PATH"]])
+    return {**os.environ, "PATH": path, "SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": REGION}
+
+
+def build():
+    say("sam build: the two functions (some minutes the first time)")
+    if subprocess.run(["sam", "build"], cwd=ROOT, env=build_environment(), stdin=subprocess.DEVNULL).returncode != 0:
+        raise Problem("`sam build` failed, see above")
+
+
+def local_template():
+    """The built template without what the emulator cannot do.
+
+    It speaks plain HTTP and enforces bucket policies, so the TLS-only statement would refuse everything, and it does
+    not know `s3:if-none-match`, so the create-only condition would never be met. The product has no such switch.
+    """
+    lines = (BUILT / "template.yaml").read_text().splitlines()
+    lines = without_block(lines, "StateBucketPolicy:")
+    lines = without_block(lines, "Condition:", after="Sid: CreateBaseline")
+    target = BUILT / "template-local.yaml"
+    target.write_text("\n".join(lines) + "\n")
+    return target
+
+
+def without_block(lines, head, after=None):
+    start = 0 if after is None else next(i for i, line in enumerate(lines) if after in line)
+    first = next(i for i in range(start, len(lines)) if lines[i].strip() == head)
+    indent = len(lines[first]) - len(lines[first].lstrip())
+    last = first + 1
+    while last < len(lines) and (not lines[last].strip() or len(lines[last]) - len(lines[last].lstrip()) > indent):
+        last += 1
+    return lines[:first] + lines[last:]
+
+
+# -- the emulator ------------------------------------------------------------------------------------------------------
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Stack:
+    """The emulator with our template deployed into it. A context manager: leaves nothing running."""
+
+    def __init__(self, port=None, quiet=False, overrides=()):
+        if port is not None:
+            with socket.socket() as s:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    s.bind(("127.0.0.1", port))
+                except OSError:
+                    raise Problem(f"port {port} is busy, choose another with PORT=…") from None
+        self.port = port or free_port()
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.quiet, self.overrides = quiet, list(overrides)
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="ip-gate-"))
+        self.log = self.folder / "emulator.log"
+        self.process = None
+        self.member_key = secrets.token_hex(32)
+
+    def __enter__(self):
+        try:
+            self.start()
+            self.deploy()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        if self.process and self.process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGTERM)
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                pass
+        if self.process:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def environment(self, key="test", secret="test"):
+        """For programs that talk to the emulator, root by default."""
+        env = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
+        path = os.pathsep.join([str(STACK / "bin"), str(BUILD / "bin"), os.environ["PATH"]])
+        return {
+            **env, "PATH": path, "SAM_CLI_TELEMETRY": "0", "TMPDIR": str(self.folder), "NO_PROXY": "*", "no_proxy": "*",
+            "AWS_ENDPOINT_URL": self.endpoint, "AWS_DEFAULT_REGION": REGION, "AWS_REGION": REGION, "AWS_PAGER": "",
+            "AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": str(self.folder / "none"), "AWS_SHARED_CREDENTIALS_FILE": str(self.folder / "none"),
+        }
+
+    def start(self):
+        say(f"starting the emulator on {self.endpoint}, enforcing IAM")
+        # The last two keep it from opening other ports on all interfaces.
+        env = {
+            **self.environment(), "AUTH": "true", "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(self.port),
+            "IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0",
+        }
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(
+                [STACK / "bin" / "ministack"], env=env, cwd=self.folder, stdin=subprocess.DEVNULL,
+                stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            )
+        deadline = time.monotonic() + 60
+        while not self.is_healthy():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise Problem("the emulator did not start:\n" + self.log.read_text()[-2000:])
+            time.sleep(0.2)
+
+    def is_healthy(self):
+        try:
+            with urllib.request.urlopen(self.endpoint + "/_ministack/health", timeout=2) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+    def deploy(self):
+        document = (ROOT / "local" / "gate-policy.json").read_text()
+        self.aws("iam", "create-policy", "--policy-name", "ip-gate", "--policy-document", document)
+        say("sam deploy --config-env local")
+        command = ["sam", "deploy", "--config-env", "local", "--config-file", ROOT / "samconfig.toml", "--template-file", local_template()]
+        if self.overrides:
+            command += ["--parameter-overrides", f"PolicyArns={POLICY_ARN}", "AddressScope=any", *self.overrides]
+        output = subprocess.PIPE if self.quiet or not sys.stdout.isatty() else None
+        done = subprocess.run(command, cwd=BUILT, env=self.environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, text=True)
+        if done.returncode != 0:
+            raise Problem("`sam deploy` failed, see above\n" + (done.stdout or ""))
+        stack = self.aws("cloudformation", "describe-stacks", "--stack-name", "ip-gate")["Stacks"][0]
+        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+        # https://<id>.execute-api.<region>.<suffix>/gate/add on AWS; here the id is part of a name that is loopback.
+        api = self.outputs["AddUrl"].split("//")[1].split(".")[0]
+        self.url = f"http://{api}.execute-api.localhost:{self.port}/gate/add"
+
+    def aws(self, *arguments, key="test", secret="test"):
+        """Runs the AWS CLI and returns what it prints, read as JSON."""
+        done = self.aws_raw(*arguments, key=key, secret=secret)
+        if done.returncode != 0:
+            raise Problem(f"`aws {' '.join(map(str, arguments[:2]))}` failed: {done.stderr.strip()}")
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def aws_raw(self, *arguments, key="test", secret="test", stdin=None):
+        env = self.environment(key, secret)
+        return subprocess.run(["aws", *arguments, "--output", "json"], env=env, input=stdin or "", capture_output=True, text=True)
+
+    def put(self, key, body):
+        """Puts an object into the state bucket."""
+        done = self.aws_raw("s3", "cp", "-", f"s3://{self.outputs['StateBucket']}/{key}", stdin=body)
+        if done.returncode != 0:
+            raise Problem(f"`aws s3 cp` failed: {done.stderr.strip()}")
+
+    def add_member(self, name, key=None):
+        key = key or self.member_key
+        self.put(f"members/{hashlib.sha256(key.encode()).hexdigest()}.json", json.dumps({"name": name}))
+        return key
+
+    def add_user(self, name):
+        """An IAM user who may do everything, through the gate; -> his access key and secret."""
+        self.aws("iam", "create-user", "--user-name", name)
+        everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+        self.aws("iam", "put-user-policy", "--user-name", name, "--policy-name", "everything", "--policy-document", json.dumps(everything))
+        self.aws("iam", "attach-user-policy", "--user-name", name, "--policy-arn", POLICY_ARN)
+        made = self.aws("iam", "create-access-key", "--user-name", name)["AccessKey"]
+        return made["AccessKeyId"], made["SecretAccessKey"]
+
+    def call(self, key=None, source=None, method="GET", query="", url=None, headers=None, body=None):
+        """Calls the URL as a member would, from a loopback address if one is given; -> status and body."""
+        # curl and browsers know that *.localhost is loopback; Python asks the resolver, which may not.
+        parts = urllib.parse.urlsplit((url or self.url) + query)
+        request = urllib.request.Request(self.endpoint + parts._replace(scheme="", netloc="").geturl(), method=method, headers=dict(headers or {}), data=body)
+        request.add_header("Host", parts.netloc)
+        if key:
+            request.add_header("Authorization", f"Bearer {key}")
+        if source:
+            # The emulator takes the first entry for the peer's address, which AWS itself does not.
+            request.add_header("X-Forwarded-For", source)
+        try:
+            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+            with opener.open(request, timeout=60) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+
+# -- the story ---------------------------------------------------------------------------------------------------------
+
+class Show:
+    """Runs commands and prints them with what they answer."""
+
+    def __init__(self, stack, user):
+        self.stack, self.user = stack, user
+        self.failures = 0
+
+    def aws(self, *arguments, expect, user=False):
+        who = "alice$" if user else "admin$"
+        shown = " ".join(a if a.replace("-", "").replace("/", "").isalnum() else f"'{a}'" for a in arguments)
+        print(f"  {who} aws {shown}", flush=True)
+        key, secret = self.user if user else ("test", "test")
+        done = self.stack.aws_raw(*arguments, key=key, secret=secret)
+        text = (done.stdout if done.returncode == 0 else done.stderr).strip()
+        self.answer(text, expect in text)
+        return done.stdout
+
+    def call(self, key, source=None, expect=""):
+        bearer = " -H 'Authorization: Bearer $KEY'" if key else ""
+        print(f"  alice$ curl{bearer} {self.stack.url}" + (f"    # from {source}" if source else ""), flush=True)
+        status, body = self.stack.call(key, source)
+        self.answer(f"HTTP {status}  {body}", expect in f"HTTP {status}  {body}")
+
+    def answer(self, text, expected):
+        for line in text.splitlines() or [""]:
+            print(f"         {line}")
+        if not expected:
+            self.failures += 1
+            print("         ^^ this is not what should have happened")
+        print(flush=True)
+
+
+def set_the_stage(stack):
+    user = stack.add_user(USER)
+    stack.add_member(USER)
+    return user
+
+
+def demo(port):
+    install_tools()
+    build()
+    with Stack(port) as stack:
+        show = Show(stack, set_the_stage(stack))
+        probe = ("s3", "ls")
+        say("the user alice may do everything, but the gate denies whoever is not on its list")
+        show.aws(*probe, user=True, expect="AccessDenied")
+        say("a stranger has no key: one answer for missing and unknown keys, and no call to IAM")
+        show.call(None, expect="401")
+        say("alice opens her URL")
+        show.call(stack.member_key, expect='"status":"added"')
+        say("the same call is allowed now")
+        show.aws(*probe, user=True, expect=stack.outputs["StateBucket"])
+        say("a second address of hers, and the first again")
+        show.call(stack.member_key, "127.0.0.2", expect='"status":"added"')
+        show.call(stack.member_key, expect='"status":"already_allowed"')
+        say("every change is a version of the policy; pruning leaves at most four, so the limit of five is never met")
+        query = "Versions[].[VersionId,IsDefaultVersion]"
+        show.aws("iam", "list-policy-versions", "--policy-arn", POLICY_ARN, "--query", query, expect="v3")
+        say("the nightly reset, invoked by hand")
+        reset = stack.outputs["ResetFunction"]
+        out = stack.folder / "answer.json"
+        show.aws("lambda", "invoke", "--function-name", reset, str(out), expect="200")
+        show.answer(out.read_text(), '"status":"reset"' in out.read_text().replace(" ", ""))
+        say("alice is refused again")
+        show.aws(*probe, user=True, expect="AccessDenied")
+        say("once more through the schedule: alice adds her address, the schedule fires, she is out")
+        show.call(stack.member_key, expect='"status":"added"')
+        show.answer("waiting for a one-off schedule like the nightly one …", True)
+        fire_schedule(stack)
+        show.aws(*probe, user=True, expect="AccessDenied")
+        if show.failures:
+            raise Problem(f"{show.failures} steps of the demo did not answer as they should")
+    say("everything is stopped, nothing was left behind")
+
+
+def fire_schedule(stack):
+    """Lets the deployed schedule's own target and role fire once, soon, and waits for what it does."""
+    nightly = stack.aws("scheduler", "get-schedule", "--name", "ip-gate-nightly-reset")
+    before = default_version(stack)
+    soon = time.strftime("at(%Y-%m-%dT%H:%M:%S)", time.gmtime(time.time() + 2))
+    stack.aws(
+        "scheduler", "create-schedule", "--name", "ip-gate-soon", "--schedule-expression", soon,
+        "--flexible-time-window", "Mode=OFF", "--target", json.dumps(nightly["Target"]), "--schedule-expression-timezone", "UTC",
+    )
+    deadline = time.monotonic() + 90
+    while default_version(stack) == before:
+        if time.monotonic() > deadline:
+            raise Problem("the schedule did not fire within 90 s")
+        time.sleep(0.5)
+    stack.aws("scheduler", "delete-schedule", "--name", "ip-gate-soon")
+
+
+def default_version(stack):
+    return stack.aws("iam", "get-policy", "--policy-arn", POLICY_ARN)["Policy"]["DefaultVersionId"]
+
+
+def up(port):
+    install_tools()
+    build()
+    with Stack(port) as stack:
+        key, secret = set_the_stage(stack)
+        say("running; Ctrl-C stops everything")
+        print(f"""
+  The URL:            {stack.url}
+  A member's key:     {stack.member_key}
+  The state bucket:   {stack.outputs['StateBucket']}
+
+  Let yourself in:
+    curl -H 'Authorization: Bearer {stack.member_key}' {stack.url}
+
+  Be the user behind the gate (refused before, allowed after):
+    export AWS_ENDPOINT_URL={stack.endpoint} AWS_DEFAULT_REGION={REGION}
+    AWS_ACCESS_KEY_ID={key} AWS_SECRET_ACCESS_KEY={secret} {STACK.relative_to(ROOT)}/bin/aws s3 ls
+
+  Be the administrator:
+    export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
+    {STACK.relative_to(ROOT)}/bin/aws iam list-policy-versions --policy-arn {POLICY_ARN}
+    {STACK.relative_to(ROOT)}/bin/aws lambda invoke --function-name {stack.outputs['ResetFunction']} /dev/stdout
+""", flush=True)
+        while stack.process.poll() is None:
+            time.sleep(0.5)
+        raise Problem("the emulator ended by itself:\n" + stack.log.read_text()[-2000:])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=["demo", "up", "tools", "build"])
+    port = os.environ.get("PORT")
+    arguments = parser.parse_args()
+    try:
+        if port and not port.isdigit():
+            raise Problem(f"PORT is `{port}`, set it to a number")
+        port = int(port) if port else None
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        match arguments.command:
+            case "demo":
+                demo(port)
+            case "up":
+                up(port)
+            case "tools":
+                install_tools()
+            case "build":
+                install_tools()
+                build()
+    except Problem as problem:
+        print(f"stack: {problem}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print()
+        say("stopped")
+        return 0 if arguments.command == "up" else 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
