@@ -120,7 +120,8 @@ def free_port():
 class Stack:
     """The emulator with our template deployed into it. A context manager: leaves nothing running."""
 
-    def __init__(self, port=None, quiet=False, overrides=()):
+    def __init__(self, port=None, quiet=False, before=None, policies=()):
+        """`before` prepares the account before the deployment; `policies` are kept instead of the one policy."""
         if port is not None:
             with socket.socket() as s:
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -130,7 +131,7 @@ class Stack:
                     raise Problem(f"port {port} is busy, choose another with PORT=…") from None
         self.port = port or free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
-        self.quiet, self.overrides = quiet, list(overrides)
+        self.quiet, self.before, self.policies = quiet, before, policies
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="ip-gate-"))
         self.log = self.folder / "emulator.log"
         self.process = None
@@ -197,10 +198,12 @@ class Stack:
     def deploy(self):
         document = (ROOT / "local" / "gate-policy.json").read_text()
         self.aws("iam", "create-policy", "--policy-name", "ip-gate", "--policy-document", document)
+        if self.before:
+            self.before(self)
         say("sam deploy --config-env local")
         command = ["sam", "deploy", "--config-env", "local", "--config-file", ROOT / "samconfig.toml", "--template-file", local_template()]
-        if self.overrides:
-            command += ["--parameter-overrides", f"PolicyArns={POLICY_ARN}", "AddressScope=any", *self.overrides]
+        if self.policies:
+            command += ["--parameter-overrides", "PolicyArns=" + ",".join(self.policies), "AddressScope=any"]
         output = subprocess.PIPE if self.quiet or not sys.stdout.isatty() else None
         done = subprocess.run(command, cwd=BUILT, env=self.environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, text=True)
         if done.returncode != 0:
