@@ -37,8 +37,6 @@ pub enum Op {
         entries: Vec<String>,
         tags: Vec<String>,
     },
-    /// A version that is not made the default.
-    Draft(String),
 }
 
 impl Op {
@@ -113,7 +111,6 @@ pub enum Cause {
     Start,
     Write,
     Edit,
-    Draft,
     Prune,
 }
 
@@ -338,25 +335,10 @@ impl World {
                 let (mut all_entries, mut all_tags) = read_gate(self.policy(arn).document());
                 all_entries.extend(entries.iter().cloned());
                 all_tags.extend(tags.iter().cloned());
-                let texts = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>();
-                let (all_entries, all_tags) = (texts(&all_entries), texts(&all_tags));
-                let refs = |list: &[String]| list.iter().map(String::as_str).map(str::to_owned).collect::<Vec<_>>();
-                let (e, t) = (refs(&all_entries), refs(&all_tags));
-                let document = crate::gate(
-                    &e.iter().map(String::as_str).collect::<Vec<_>>(),
-                    &t.iter().map(String::as_str).collect::<Vec<_>>(),
-                );
+                let (e, t): (Vec<&str>, Vec<&str>) =
+                    (all_entries.iter().map(String::as_str).collect(), all_tags.iter().map(String::as_str).collect());
+                let document = crate::gate(&e, &t);
                 self.create(arn, &document, author, Cause::Edit)
-            }
-            Op::Draft(arn) => {
-                self.make_room(arn, author);
-                let (entries, mut tags) = read_gate(self.policy(arn).document());
-                tags.insert("draft:*".to_owned());
-                let document = crate::gate(
-                    &entries.iter().map(String::as_str).collect::<Vec<_>>(),
-                    &tags.iter().map(String::as_str).collect::<Vec<_>>(),
-                );
-                self.create(arn, &document, author, Cause::Draft)
             }
         }
     }
@@ -374,9 +356,7 @@ impl World {
         let id = policy.next;
         policy.versions.insert(id, document.to_owned());
         policy.next += 1;
-        if cause != Cause::Draft {
-            policy.default = id;
-        }
+        policy.default = id;
         self.write(arn, policy, author, cause);
         Reply::Created(id)
     }
