@@ -1,0 +1,79 @@
+"""A proxy between the functions and the emulator: counts calls, and lets a test act on one of them."""
+import collections
+import http.client
+import threading
+import time
+import urllib.parse
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class Proxy:
+    """A context manager. `hook(name, client_port)` runs after a call was answered and before its caller hears of it."""
+
+    def __init__(self, endpoint, hook=None, delay=0.0):
+        upstream = urllib.parse.urlsplit(endpoint)
+        proxy = self
+        self.counts, self.lock, self.hook = collections.Counter(), threading.Lock(), hook
+        local = threading.local()
+
+        class Forward(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def forward(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                name = proxy.name(self.command, self.path, body)
+                with proxy.lock:
+                    proxy.counts[name] += 1
+                time.sleep(delay)
+                # Signatures cover the host: it is passed on as it came.
+                if not hasattr(local, "connection"):
+                    local.connection = http.client.HTTPConnection(upstream.hostname, upstream.port, timeout=60)
+                local.connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+                for header, value in self.headers.items():
+                    local.connection.putheader(header, value)
+                local.connection.endheaders(body or None)
+                answer = local.connection.getresponse()
+                content = answer.read()
+                if proxy.hook:
+                    proxy.hook(name, answer.status)
+                self.send_response_only(answer.status)
+                for header, value in answer.getheaders():
+                    if header.lower() not in ("transfer-encoding", "content-length", "connection"):
+                        self.send_header(header, value)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_GET = do_PUT = do_POST = do_DELETE = forward
+
+            def log_message(self, *_):
+                pass
+
+            def handle(self):
+                try:
+                    super().handle()
+                except (ConnectionError, BrokenPipeError):
+                    pass
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 512
+
+        self.server = Server(("127.0.0.1", 0), Forward)
+        self.endpoint = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    @staticmethod
+    def name(method, path, body):
+        if path == "/":
+            return dict(urllib.parse.parse_qsl(body.decode())).get("Action", "?")
+        parts = urllib.parse.urlsplit(path)
+        key = parts.path.lstrip("/").partition("/")[2]
+        return f"{'LIST' if method == 'GET' and not key else method} {key.split('/')[0] or 'bucket'}"
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
