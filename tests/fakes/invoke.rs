@@ -98,7 +98,7 @@ impl Caller {
         let (response, finish) = add_ip::handle(LambdaEvent::new(event, context(&request_id)), &deps).await;
         let response = serde_json::to_value(response).unwrap();
         if let Some(finish) = finish {
-            finish.run().await;
+            finish.run_and_log().await;
         }
         let body = response["body"].as_str().unwrap();
         Answer {

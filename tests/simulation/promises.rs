@@ -95,14 +95,16 @@ impl<'a> History<'a> {
         calls.map(|call| call.author).collect()
     }
 
-    /// Who was told yes was on the list at a moment during the call, and stays until a reset.
+    /// Who was told yes was on the list at a moment during the call, and stays until a reset that took the lease after it.
     fn answers_are_true(&self, found: &mut Vec<String>) {
-        let resets: Vec<bool> = self.moments.iter().map(|view| self.is_reset(view)).collect();
+        let resets: BTreeSet<usize> =
+            self.resetters().iter().filter_map(|author| self.world.leased.get(author).copied()).collect();
         for ack in self.acks.iter().filter(|ack| ["added", "already_allowed"].contains(&ack.word.as_str())) {
             let Actor::Add(name) = ack.actor else { continue };
             let stays = |first: usize| {
-                let mut later = self.moments.iter().zip(&resets).skip(first + 1);
-                later.by_ref().take_while(|(_, reset)| !**reset).all(|(view, _)| view.entries.contains(net(name)))
+                let moment = self.moments[first].from.max(ack.start);
+                let end = resets.iter().find(|leased| **leased > moment).copied().unwrap_or(usize::MAX);
+                self.moments[first + 1..].iter().take_while(|view| view.from < end).all(|view| view.entries.contains(net(name)))
             };
             let during = |view: &View<'_>| view.until > ack.start && view.from <= ack.end && view.entries.contains(net(name));
             if !(0..self.moments.len()).any(|index| during(&self.moments[index]) && stays(index)) {

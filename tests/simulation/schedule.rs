@@ -1,6 +1,7 @@
 //! One schedule: the actors run as tasks on a paused clock; every call that they make waits until the seed says that
 //! it happens, and how.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -139,6 +140,8 @@ struct Schedule {
     policies: &'static [&'static str],
     late: Vec<(usize, Op, Instant)>,
     calls_of_first: usize,
+    /// When each author's first call happened.
+    started: BTreeMap<usize, usize>,
 }
 
 /// An IAM write starts with at least six seconds of the lease left, and the lease outlives any request.
@@ -161,6 +164,7 @@ impl Schedule {
             policies,
             late: Vec::new(),
             calls_of_first: 0,
+            started: BTreeMap::new(),
         }
     }
 
@@ -192,7 +196,10 @@ impl Schedule {
             ended &= self.drive(false).await;
         }
         let world = std::mem::take(&mut *self.world.lock());
-        let acks = std::mem::take(&mut *self.acks.lock().unwrap());
+        let mut acks = std::mem::take(&mut *self.acks.lock().unwrap());
+        for ack in &mut acks {
+            ack.start = self.started.get(&ack.author).copied().unwrap_or(ack.start);
+        }
         Outcome { world, policies: self.policies, acks, notes: self.notes, ended }
     }
 
@@ -269,6 +276,8 @@ impl Schedule {
     /// One call happens.
     fn happen(&mut self, pending: Pending, late: bool) {
         let author = pending.author;
+        let step = self.world.lock().step;
+        self.started.entry(author).or_insert(step);
         if let (Some((nth, after)), 0) = (self.options.crash_at, author) {
             self.calls_of_first += 1;
             if self.calls_of_first == nth {
@@ -356,7 +365,7 @@ async fn perform(author: usize, actor: Actor, director: Gatekeeper, world: Share
             let body: Value = serde_json::from_str(&response.body).unwrap();
             told(body.get("error").or(body.get("status")).and_then(Value::as_str).unwrap());
             if let Some(finish) = finish {
-                finish.run().await;
+                finish.run_and_log().await;
             }
         }
         Actor::Reset => {

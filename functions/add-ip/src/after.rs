@@ -61,7 +61,7 @@ where
         Box::pin(async move {
             let result = sent.await;
             if let Some(finish) = after.take() {
-                finish.run().await;
+                finish.run_and_log().await;
             }
             result
         })

@@ -23,6 +23,19 @@ pub enum Creation {
     Unanswered(Error),
 }
 
+/// What became of an attempt to delete a version.
+#[derive(Debug)]
+pub enum Deletion {
+    /// It is gone, by us or by somebody else.
+    Gone,
+    /// It has become the default version, which cannot be deleted.
+    IsDefault,
+    /// Perhaps not done; try again a little later.
+    NotNow(Error),
+    /// Not done, and repeating it would not help.
+    Refused(Error),
+}
+
 impl Iam {
     /// Lists the versions of a policy. IAM is eventually consistent: the list may be some writes old.
     ///
@@ -86,17 +99,15 @@ impl Iam {
         }
     }
 
-    /// Deletes a version, in one attempt. `true` when it is gone, by us or by somebody else; `false` when it became the default.
-    ///
-    /// # Errors
-    /// [`Error::Aws`], [`Error::Throttled`].
-    pub async fn delete_version(&self, arn: &str, id: VersionId) -> Result<bool, Error> {
+    /// Deletes a version, in one attempt.
+    pub async fn delete_version(&self, arn: &str, id: VersionId) -> Deletion {
         match self.once.delete_policy_version().policy_arn(arn).version_id(id.to_string()).send().await {
-            Ok(_) => Ok(true),
+            Ok(_) => Deletion::Gone,
             Err(e) => match Failure::of(&e) {
-                Failure::NotFound => Ok(true),
-                Failure::DeleteConflict => Ok(false),
-                _ => Err(Failure::report(e, "iam:DeletePolicyVersion", arn)),
+                Failure::NotFound => Deletion::Gone,
+                Failure::DeleteConflict => Deletion::IsDefault,
+                Failure::Throttled | Failure::Unanswered => Deletion::NotNow(Failure::report(e, "iam:DeletePolicyVersion", arn)),
+                _ => Deletion::Refused(Failure::report(e, "iam:DeletePolicyVersion", arn)),
             },
         }
     }

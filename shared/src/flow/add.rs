@@ -384,7 +384,7 @@ impl<'a> Holder<'a> {
             return Ok(Added { targets: outcomes, finish: Some(finish) });
         };
         withdraw(self.call, self.applied, self.granted_before, &error).await;
-        Finish::new(self.call, self.held, marks, networks, accounted, surplus).run().await;
+        Finish::new(self.call, self.held, marks, networks, accounted, surplus).run_and_log().await;
         let written = outcomes.into_iter().filter(|outcome: &Outcome| outcome.change == Change::Added).collect();
         Err(Failed { error, written })
     }
@@ -440,7 +440,7 @@ impl<'a> Holder<'a> {
     async fn give_up(self, error: Error) -> Error {
         withdraw(self.call, self.applied, self.granted_before, &error).await;
         let marks: BTreeMap<String, Mark> = self.held.record.targets.clone();
-        Finish::new(self.call, self.held, marks, Vec::new(), true, Vec::new()).run().await;
+        Finish::new(self.call, self.held, marks, Vec::new(), true, Vec::new()).run_and_log().await;
         error
     }
 }

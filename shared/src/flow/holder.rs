@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::{Invocation, pause};
 use crate::aws::Aws;
 use crate::aws::lease::{Held, Reading, Written, until};
+use crate::aws::managed_policy::Deletion;
 use crate::error::Error;
 use crate::lease::{Kind, Mark, Record};
 use crate::network::Network;
@@ -128,6 +129,14 @@ pub struct Finish {
 }
 
 impl Finish {
+    /// Does it for somebody whose answer does not depend on it: an add's grant brings its entry back, whatever becomes
+    /// of the lease.
+    pub async fn run_and_log(self) {
+        if let Err(e) = self.run().await {
+            tracing::warn!(error = e.chain(), "the lease was not given back, it runs out by itself");
+        }
+    }
+
     /// Prepares the release with the marks now known, for an add with the networks that every target covers.
     /// Without `accounted` a write whose fate is not known may still land: then the lease is kept until it runs out.
     #[must_use]
@@ -144,20 +153,25 @@ impl Finish {
         Self { aws: call.aws.clone(), held, record, surplus }
     }
 
-    /// Prunes, oldest first, and gives the lease back. Failures are logged: the change itself is in force.
-    pub async fn run(mut self) {
+    /// Prunes, oldest first, and gives the lease back. A version that was not pruned is logged, and left to the next.
+    ///
+    /// # Errors
+    /// When it is not certain that the lease was given back: then it runs out by itself, and whoever takes it over
+    /// goes back behind what was written, to the document before it and every grant.
+    pub async fn run(mut self) -> Result<(), Error> {
         let prune = async |(target, ids): &(Target, Vec<VersionId>)| {
             for id in ids {
-                if let Err(e) = self.aws.iam(target).delete_version(target.arn(), *id).await {
+                let deletion = self.aws.iam(target).delete_version(target.arn(), *id).await;
+                if let Deletion::NotNow(e) | Deletion::Refused(e) = deletion {
                     tracing::warn!(policy.arn = target.arn(), policy.version = %id, error = e.chain(), "a version was not pruned");
                 }
             }
         };
         join_all(self.surplus.iter().map(prune)).await;
         match self.aws.state.update_lease(&mut self.held, self.record).await {
-            Ok(Written::Ours) => {}
-            Ok(Written::Lost) => tracing::warn!("the lease ran out before it was released"),
-            Err(e) => tracing::warn!(error = e.chain(), "the lease was not released, it runs out by itself"),
+            Ok(Written::Ours) => Ok(()),
+            Ok(Written::Lost) => Err(Error::Busy("the lease ran out before it was given back".to_owned())),
+            Err(e) => Err(e),
         }
     }
 }

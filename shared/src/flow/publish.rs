@@ -14,7 +14,7 @@ use super::holder::renew;
 use super::snapshot::{Snapshot, document_of, foreign, is_own, last_version, noted_version};
 use super::{Invocation, pause};
 use crate::aws::lease::Held;
-use crate::aws::managed_policy::Creation;
+use crate::aws::managed_policy::{Creation, Deletion};
 use crate::aws::role_trust::Update;
 use crate::document::Document;
 use crate::error::Error;
@@ -472,10 +472,17 @@ fn check_time(call: Invocation<'_>, ends: Instant) -> Result<Time, Error> {
     Ok(if short { Time::LeaseShort } else { Time::Enough })
 }
 
-/// Makes room. A version that somebody else pruned, or made the default, is as good as deleted for this purpose.
+/// Makes room. When that does not succeed for the moment, the creation that follows will say so.
 async fn delete(call: Invocation<'_>, target: &Target, ends: Instant, id: VersionId) -> Result<(), Error> {
     if let Time::LeaseShort = check_time(call, ends)? {
         return Ok(());
     }
-    call.aws.iam(target).delete_version(target.arn(), id).await.map(drop)
+    match call.aws.iam(target).delete_version(target.arn(), id).await {
+        Deletion::Gone | Deletion::IsDefault => Ok(()),
+        Deletion::NotNow(_) => {
+            pause(Duration::from_millis(200)).await;
+            Ok(())
+        }
+        Deletion::Refused(e) => Err(e),
+    }
 }

@@ -157,7 +157,7 @@ async fn perform(call: Invocation<'_>, usable: &[(&Target, Baseline)], errors: &
         Ok(grants) => grants,
         Err(e) => {
             let marks = held.record.targets.clone();
-            Finish::new(call, held, marks, Vec::new(), true, Vec::new()).run().await;
+            Finish::new(call, held, marks, Vec::new(), true, Vec::new()).run_and_log().await;
             return Err(e);
         }
     };
@@ -194,7 +194,14 @@ async fn perform(call: Invocation<'_>, usable: &[(&Target, Baseline)], errors: &
             Err(e) => errors.push(e),
         }
     }
-    Finish::new(call, held, marks, Vec::new(), accounted, surplus).run().await;
+    let released = Finish::new(call, held, marks, Vec::new(), accounted, surplus).run().await;
+    if let Err(e) = released
+        && outcomes.iter().any(|outcome| outcome.changed)
+    {
+        // Whoever takes the lease over finds our intent unresolved, and builds on what stood before this reset: it
+        // did not take place until the lease is given back.
+        return Err(e);
+    }
     Ok(outcomes)
 }
 
