@@ -82,9 +82,7 @@ impl<'a> History<'a> {
     }
 
     fn is_reset(&self, view: &View<'_>) -> bool {
-        view.moment.cause == Cause::Write
-            && self.acks.iter().any(|ack| ack.author == view.moment.author && ack.actor == Actor::Reset)
-            || view.moment.cause == Cause::Write && self.resetters().contains(&view.moment.author)
+        view.moment.cause == Cause::Write && self.resetters().contains(&view.moment.author)
     }
 
     /// Authors that held the lease as a reset, even if they were told nothing.
@@ -156,7 +154,8 @@ impl<'a> History<'a> {
                 (Op::ListVersions(arn), Reply::Versions { ids, .. }) if arn == self.arn => ids.iter().max(),
                 _ => None,
             });
-        reset.word == "unchanged" && shown.max().is_some_and(|newest| *newest < edit.version)
+        let wrote = self.moments.iter().any(|view| view.moment.author == reset.author && view.moment.cause == Cause::Write);
+        !wrote && shown.max().is_some_and(|newest| *newest < edit.version)
     }
 
     /// What people saved.

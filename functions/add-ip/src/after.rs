@@ -12,15 +12,15 @@ use lambda_runtime::tower::{Layer, Service};
 
 /// Where the handler leaves what is to be done after its answer.
 #[derive(Clone, Debug, Default)]
-pub struct AfterResponse(Arc<Mutex<Option<Finish>>>);
+pub struct AfterResponse(Arc<Mutex<Option<Box<Finish>>>>);
 
 impl AfterResponse {
     /// Leaves work to be done after the answer was sent.
-    pub fn leave(&self, finish: Option<Finish>) {
+    pub fn leave(&self, finish: Option<Box<Finish>>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = finish;
     }
 
-    fn take(&self) -> Option<Finish> {
+    fn take(&self) -> Option<Box<Finish>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }

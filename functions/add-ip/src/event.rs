@@ -24,12 +24,15 @@ pub struct Event {
     multi_value_query_string_parameters: Many,
     body: Option<String>,
     is_base64_encoded: Option<bool>,
+    stage_variables: One,
     request_context: Option<RequestContext>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RequestContext {
+    path: Option<String>,
+    domain_name: Option<String>,
     identity: Option<Identity>,
 }
 
@@ -50,6 +53,29 @@ impl Event {
     #[must_use]
     pub fn resource(&self) -> &str {
         self.resource.as_deref().or(self.path.as_deref()).unwrap_or_default()
+    }
+
+    /// The path as browsers see it, stage included.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        let public = self.request_context.as_ref().and_then(|context| context.path.as_deref());
+        public.or(self.path.as_deref()).unwrap_or("/")
+    }
+
+    /// The scheme and host of this API. API Gateway is only ever reached by HTTPS; where it does not tell its name, as
+    /// emulators may not, the caller's `Host` serves, and a forged one deceives only the forger.
+    #[must_use]
+    pub fn host(&self) -> (&str, &str) {
+        match self.request_context.as_ref().and_then(|context| context.domain_name.as_deref()) {
+            Some(name) => ("https", name),
+            None => (self.header("x-forwarded-proto").unwrap_or("http"), self.header("host").unwrap_or_default()),
+        }
+    }
+
+    /// A variable of the API's stage.
+    #[must_use]
+    pub fn stage_variable(&self, name: &str) -> Option<&str> {
+        self.stage_variables.as_ref()?.get(name)?.as_deref()
     }
 
     /// The HTTP method in capitals.

@@ -5,13 +5,16 @@
 
 pub mod event;
 pub mod http;
+pub mod page;
 
 use std::time::{Duration, SystemTime};
 
 use allowlist::aws::Aws;
 use allowlist::aws::lease::Reading;
+use allowlist::aws::state::rfc3339;
 use allowlist::flow::add::{Added, Applied, Failed, add, authenticate};
 use allowlist::flow::holder::Finish;
+use allowlist::flow::status::{Status, status};
 use allowlist::flow::{Invocation, time_until};
 use allowlist::grant::member_object;
 use allowlist::{AddConfig, Error, Member, Network};
@@ -20,7 +23,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use event::Event;
-use http::{Refusal, Response};
+use http::{Answer, Refusal, Response};
 
 /// API Gateway gives up after 29 s: every answer must be on its way before that.
 /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html>
@@ -39,7 +42,7 @@ pub struct Deps {
 }
 
 /// Handles one event. What is returned beside the answer is to be run after the answer was sent.
-pub async fn handle(event: LambdaEvent<Value>, deps: &Deps) -> (Response, Option<Finish>) {
+pub async fn handle(event: LambdaEvent<Value>, deps: &Deps) -> (Response, Option<Box<Finish>>) {
     let LambdaEvent { payload, context } = event;
     let event: Event = serde_json::from_value(payload).unwrap_or_default();
     let call = Invocation {
@@ -48,15 +51,17 @@ pub async fn handle(event: LambdaEvent<Value>, deps: &Deps) -> (Response, Option
         request_id: &context.request_id,
         deadline: Instant::now() + time_until(SystemTime::now(), context.deadline, RESERVE, LONGEST),
     };
+    let reset = &deps.config.reset_description;
     match admit(call, &event, &deps.config).await {
-        Ok((response, finish)) => (response, finish),
+        Ok(Admitted::Page) => (http::page(&event, reset), None),
+        Ok(Admitted::Answer(answer, finish)) => (answer.respond(&event, reset), finish),
         Err(Rejected::Refusal(refusal)) => {
             tracing::warn!(outcome = refusal.kind(), source.ip = event.source_ip(), "refused");
-            (refusal.answer(), None)
+            (refusal.answer().respond(&event, reset), None)
         }
         Err(Rejected::Failure(failure)) => {
             report(&failure);
-            (http::failed(&failure.failed), None)
+            (Answer::failed(&failure.failed).respond(&event, reset), None)
         }
     }
 }
@@ -85,27 +90,49 @@ impl From<Error> for Rejected {
     }
 }
 
-async fn admit(call: Invocation<'_>, event: &Event, config: &AddConfig) -> Result<(Response, Option<Finish>), Rejected> {
-    if event.resource() != "/add" {
-        return Err(Refusal::NotFound.into());
+enum Admitted {
+    Page,
+    Answer(Answer, Option<Box<Finish>>),
+}
+
+async fn admit(call: Invocation<'_>, event: &Event, config: &AddConfig) -> Result<Admitted, Rejected> {
+    let (resource, method) = (event.resource(), event.method());
+    let methods = match resource {
+        "/" => "GET",
+        "/add" | "/status" => "GET, POST",
+        _ => return Err(Refusal::NotFound.into()),
+    };
+    if !methods.split(", ").any(|allowed| allowed == method) {
+        return Err(Refusal::MethodNotAllowed(methods).into());
     }
-    if !matches!(event.method().as_str(), "GET" | "POST") {
-        return Err(Refusal::MethodNotAllowed("GET, POST").into());
+    if resource == "/" {
+        return Ok(Admitted::Page);
     }
     if event.is_prefetch() {
         return Err(Refusal::Prefetch.into());
     }
     let (member, reading) = identify(call, event, config).await?;
     let network = network(event, config)?;
-    let applied = Applied { network, member, max_grants: config.max_grants_per_member };
-    let added = match reading {
-        Ok(reading) => add(call, reading, &applied).await,
-        Err(error) => Err(error.into()),
+    let failed =
+        |failed: Failed, member: Option<Member>| Rejected::Failure(Box::new(Failure { failed, member, network: Some(network) }));
+    let reading = match reading {
+        Ok(reading) => reading,
+        Err(error) => return Err(failed(error.into(), member)),
     };
-    match added {
-        Ok(added) => Ok(answer(&applied, added)),
-        Err(failed) => Err(Rejected::Failure(Box::new(Failure { failed, member: applied.member, network: Some(network) }))),
+    if resource == "/status" {
+        let status = status(call, &reading, &network).await.map_err(|error| failed(error.into(), member))?;
+        return Ok(Admitted::Answer(describe(&network, &status), None));
     }
+    let applied = Applied { network, member, max_grants: config.max_grants_per_member };
+    match add(call, reading, &applied).await {
+        Ok(added) => Ok(answer(&applied, added)),
+        Err(error) => Err(failed(error, applied.member)),
+    }
+}
+
+fn describe(network: &Network, status: &Status) -> Answer {
+    let granted_at = status.granted_at.map(rfc3339);
+    Answer::ok(json!({ "network": network, "allowed": status.allowed, "granted_at": granted_at, "members": status.members }))
 }
 
 /// Who asks. The lease is read at the same time.
@@ -154,7 +181,7 @@ fn network(event: &Event, config: &AddConfig) -> Result<Network, Rejected> {
     Ok(network)
 }
 
-fn answer(applied: &Applied, added: Added) -> (Response, Option<Finish>) {
+fn answer(applied: &Applied, added: Added) -> Admitted {
     let word = added.change().word();
     let member = applied.member.as_ref().map(Member::to_string);
     for outcome in &added.targets {
@@ -169,7 +196,7 @@ fn answer(applied: &Applied, added: Added) -> (Response, Option<Finish>) {
     }
     let targets = http::targets(&added.targets);
     let body = json!({ "status": word, "network": applied.network, "member": member, "targets": targets });
-    (http::json(200, &body), added.finish)
+    Admitted::Answer(Answer::ok(body), added.finish.map(Box::new))
 }
 
 fn report(Failure { failed: Failed { error, written }, member, network }: &Failure) {

@@ -2,7 +2,7 @@
 
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::get_object::GetObjectError;
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::primitives::{ByteStream, DateTime, DateTimeFormat};
 use aws_smithy_runtime_api::http::Response;
 use futures_util::future::try_join_all;
 use serde::Deserialize;
@@ -131,6 +131,12 @@ impl State {
             Err(e) => Err(Failure::report(e, "s3:PutObject", &self.location(&key))),
         }
     }
+}
+
+/// A time in seconds since 1970 as RFC 3339 writes it.
+#[must_use]
+pub fn rfc3339(seconds: i64) -> String {
+    DateTime::from_secs(seconds).fmt(DateTimeFormat::DateTime).unwrap_or_default()
 }
 
 /// Only `NoSuchKey` means that there is none: a 404 of another kind (`NoSuchBucket`) is a mistake in the settings.

@@ -7,6 +7,7 @@ use futures_util::future::{join, try_join, try_join_all};
 use super::Invocation;
 use super::holder::{Applicant, Finish, Turn};
 use super::publish::{Base, Done, Job, Published, base, publish, with_intents};
+use super::seen::{Allowed, Seen, has_baseline};
 use super::snapshot::{Patience, Snapshot, look};
 use crate::aws::lease::{Held, Reading};
 use crate::baseline::Baseline;
@@ -17,7 +18,6 @@ use crate::grant::{Grant, Member, networks_by_age};
 use crate::lease::{Kind, Mark, Record};
 use crate::network::Network;
 use crate::plan::{admit, check_share};
-use crate::planted::{Fault, planted};
 use crate::target::{Target, TargetKind};
 use crate::versions::VersionId;
 
@@ -114,15 +114,15 @@ pub async fn authenticate(call: Invocation<'_>, object: Option<&str>) -> Result<
 /// whoever writes next applies it.
 pub async fn add(call: Invocation<'_>, reading: Reading, applied: &Applied) -> Result<Added, Failed> {
     let seen = Seen::read(call, &reading).await?;
-    if let Some(added) = seen.already_allowed(call, &reading, applied).await? {
-        return Ok(added);
+    if let Some(allowed) = seen.allowed(call, &reading, &applied.network)? {
+        return Ok(already_allowed(call, &seen, allowed, applied).await?);
     }
     check_share(&seen.grants, applied.member.as_ref(), &applied.network, applied.max_grants)?;
-    let jobs = seen.jobs(call, applied)?;
+    let jobs = jobs(call, &seen, applied)?;
     let fast = jobs.filter(|_| seen.stands(call, &reading));
 
     let state = &call.aws.state;
-    let granted_before = seen.holds(applied);
+    let granted_before = seen.holds(&applied.network, applied.member.as_ref());
     state.put_grant(&applied.network, applied.member.as_ref(), call.request_id).await?;
     match obtain(call, &reading, applied, fast).await {
         Ok(Obtained::Standing(held, jobs)) => {
@@ -198,90 +198,31 @@ fn served(call: Invocation<'_>, record: &Record) -> Added {
     Added { targets: call.config.targets.iter().map(outcome).collect(), finish: None }
 }
 
-/// What is seen without holding the lease.
-struct Seen<'a> {
-    targets: Vec<(&'a Target, Mark, Option<Snapshot>)>,
-    /// Whether a target that was never written has a baseline already.
-    baselines: Vec<bool>,
-    grants: Vec<Grant>,
+/// The answer from reads alone. Revoking the grants of others must not take this caller's way in, so where only those
+/// cover him he gets one of his own; one over his share is allowed all the same.
+async fn already_allowed(call: Invocation<'_>, seen: &Seen<'_>, allowed: Allowed, applied: &Applied) -> Result<Added, Error> {
+    let Applied { network, member, max_grants } = applied;
+    let share = check_share(&seen.grants, member.as_ref(), network, *max_grants);
+    if allowed.by_grants_only && !seen.holds(network, member.as_ref()) && share.is_ok() {
+        call.aws.state.put_grant(network, member.as_ref(), call.request_id).await?;
+    }
+    let outcome = |((target, ..), version): (&(&Target, Mark, Option<Snapshot>), Option<VersionId>)| Outcome {
+        arn: target.arn().to_owned(),
+        change: Change::AlreadyAllowed,
+        version,
+    };
+    Ok(Added { targets: seen.targets.iter().zip(allowed.versions).map(outcome).collect(), finish: None })
 }
 
-impl<'a> Seen<'a> {
-    async fn read(call: Invocation<'a>, reading: &Reading) -> Result<Self, Error> {
-        let marks: Vec<(&Target, Mark)> = call
-            .config
-            .targets
-            .iter()
-            .map(|target| (target, reading.record.as_ref().map(|record| record.mark(target.arn())).unwrap_or_default()))
-            .collect();
-        let looks = try_join_all(marks.iter().map(|(target, mark)| look(call, target, mark, Patience::Little)));
-        let baselines = try_join_all(marks.iter().map(|(target, mark)| has_baseline(call, target, mark)));
-        let (snapshots, (baselines, grants)) = try_join(looks, try_join(baselines, call.read(call.aws.state.grants()))).await?;
-        let targets = marks.into_iter().zip(snapshots).map(|((target, mark), snapshot)| (target, mark, snapshot)).collect();
-        Ok(Self { targets, baselines, grants })
+/// What would be published on the strength of this look; `None` where it is not good enough to say.
+fn jobs<'a>(call: Invocation<'a>, seen: &Seen<'a>, applied: &Applied) -> Result<Option<Vec<Job<'a>>>, Error> {
+    let mut jobs = Vec::with_capacity(seen.targets.len());
+    for ((target, mark, snapshot), has_baseline) in seen.targets.iter().zip(&seen.baselines) {
+        let Some(snapshot) = snapshot.clone().filter(|snapshot| snapshot.fresh) else { return Ok(None) };
+        let base = Base { document: snapshot.document.clone(), snapshot, force: !mark.pending.is_empty() };
+        jobs.push(job(call, applied, target, mark.clone(), base, *has_baseline, &seen.grants)?);
     }
-
-    /// Whether the own grant is listed.
-    fn holds(&self, applied: &Applied) -> bool {
-        self.grants.iter().any(|grant| grant.network == applied.network && grant.member == applied.member)
-    }
-
-    /// Whether what was seen may be published without another look, if the lease can be taken over `reading`.
-    fn stands(&self, call: Invocation<'_>, reading: &Reading) -> bool {
-        let free = reading.record.as_ref().is_none_or(|record| record.nonce.is_none());
-        let settled = |(_, mark, snapshot): &(&Target, Mark, Option<Snapshot>)| {
-            mark.pending.is_empty() && snapshot.as_ref().is_some_and(|snapshot| snapshot.fresh)
-        };
-        free && self.targets.iter().all(settled) && call.config.targets.iter().all(|target| target.kind() == TargetKind::Policy)
-    }
-
-    /// The answer from reads alone, where it is true: every target was seen fresh and covers the network, and no
-    /// reset is at work.
-    async fn already_allowed(&self, call: Invocation<'_>, reading: &Reading, applied: &Applied) -> Result<Option<Added>, Error> {
-        if reading.record.as_ref().is_some_and(Record::is_resetting) && !planted(Fault::AnswerDuringReset) {
-            return Ok(None);
-        }
-        let mut outcomes = Vec::with_capacity(self.targets.len());
-        let mut by_grants_only = false;
-        for (target, _, snapshot) in &self.targets {
-            let Some(snapshot) = snapshot.as_ref().filter(|snapshot| snapshot.fresh) else { return Ok(None) };
-            let gate = Gate::find(&snapshot.document, &call.config.gate_sids).map_err(|e| e.at(target.arn()))?;
-            let entries = gate.entries(&snapshot.document);
-            let mut covering =
-                entries.iter().filter_map(|entry| entry.network).filter(|listed| listed.covers(&applied.network)).peekable();
-            if covering.peek().is_none() {
-                return Ok(None);
-            }
-            by_grants_only |= covering.all(|listed| self.grants.iter().any(|grant| grant.network == listed));
-            let version = snapshot.versions.as_ref().map(|versions| versions.default);
-            outcomes.push(Outcome { arn: target.arn().to_owned(), change: Change::AlreadyAllowed, version });
-        }
-        // Revoking the grants of others must not take this caller's way in. One over his share is allowed all the same.
-        let share = check_share(&self.grants, applied.member.as_ref(), &applied.network, applied.max_grants);
-        if by_grants_only && !self.holds(applied) && share.is_ok() {
-            call.aws.state.put_grant(&applied.network, applied.member.as_ref(), call.request_id).await?;
-        }
-        Ok(Some(Added { targets: outcomes, finish: None }))
-    }
-
-    /// What would be published on the strength of this look; `None` where it is not good enough to say.
-    fn jobs(&self, call: Invocation<'a>, applied: &Applied) -> Result<Option<Vec<Job<'a>>>, Error> {
-        let mut jobs = Vec::with_capacity(self.targets.len());
-        for ((target, mark, snapshot), has_baseline) in self.targets.iter().zip(&self.baselines) {
-            let Some(snapshot) = snapshot.clone().filter(|snapshot| snapshot.fresh) else { return Ok(None) };
-            let base = Base { document: snapshot.document.clone(), snapshot, force: !mark.pending.is_empty() };
-            jobs.push(job(call, applied, target, mark.clone(), base, *has_baseline, &self.grants)?);
-        }
-        Ok(Some(jobs))
-    }
-}
-
-/// Whether the target needs no baseline to be captured: it has one, or a version of ours is in force.
-async fn has_baseline(call: Invocation<'_>, target: &Target, mark: &Mark) -> Result<bool, Error> {
-    if mark.last.is_some() && mark.pending.is_empty() {
-        return Ok(true);
-    }
-    Ok(call.read(call.aws.state.baseline(target)).await?.is_some())
+    Ok(Some(jobs))
 }
 
 /// Decides about one target.

@@ -7,7 +7,9 @@ pub mod holder;
 pub mod publish;
 pub mod reset;
 
+pub mod seen;
 pub mod snapshot;
+pub mod status;
 
 use std::future::Future;
 use std::time::{Duration, SystemTime};
