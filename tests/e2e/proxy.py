@@ -14,6 +14,7 @@ class Proxy:
         upstream = urllib.parse.urlsplit(endpoint)
         proxy = self
         self.counts, self.lock, self.hook = collections.Counter(), threading.Lock(), hook
+        self.seen = []  # of every request: its line, and where it came from as the browser tells
         local = threading.local()
 
         class Forward(BaseHTTPRequestHandler):
@@ -24,6 +25,7 @@ class Proxy:
                 name = proxy.name(self.command, self.path, body)
                 with proxy.lock:
                     proxy.counts[name] += 1
+                    proxy.seen.append((self.requestline, self.headers.get("Referer", "")))
                 time.sleep(delay)
                 # Signatures cover the host: it is passed on as it came.
                 if not hasattr(local, "connection"):
@@ -44,7 +46,7 @@ class Proxy:
                 self.end_headers()
                 self.wfile.write(content)
 
-            do_GET = do_PUT = do_POST = do_DELETE = forward
+            do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do_OPTIONS = forward
 
             def log_message(self, *_):
                 pass
@@ -65,7 +67,7 @@ class Proxy:
     @staticmethod
     def name(method, path, body):
         if path == "/":
-            return dict(urllib.parse.parse_qsl(body.decode())).get("Action", "?")
+            return dict(urllib.parse.parse_qsl(body.decode())).get("Action", "GET page")
         parts = urllib.parse.urlsplit(path)
         key = parts.path.lstrip("/").partition("/")[2]
         return f"{'LIST' if method == 'GET' and not key else method} {key.split('/')[0] or 'bucket'}"
