@@ -509,6 +509,41 @@ async fn a_target_without_a_usable_baseline_stays_untouched_and_the_reset_fails_
     assert!(!script.world.lock().objects.contains_key("lease.json"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn single_entries_are_revoked_with_their_grants_and_nothing_else_changes() {
+    let script = Script::new(office());
+    for (name, address) in [("alice", HOME), ("bob", HOME), ("alice", "51.44.71.81"), ("carol", "51.44.71.82")] {
+        script.caller(1).add(name, address).await;
+    }
+    script.world.lock().apply(9, &Op::Edit { arn: POLICY.into(), entries: vec!["7.7.7.7/32".into()], tags: vec![] }, 0);
+    let revoke = async |event: Value| script.caller(2).reset(reset_config(&[]), event).await;
+    let dry = revoke(json!({ "revoke_member": "alice", "dry_run": true })).await.unwrap();
+    assert_eq!((dry["status"].as_str(), &dry["targets"][0]["removed"]), (Some("would_revoke"), &json!(["51.44.71.81/32"])));
+    let report = revoke(json!({ "revoke_member": "alice" })).await.unwrap();
+    assert_eq!((report["status"].as_str(), &report["targets"][0]["removed"]), (Some("revoked"), &json!(["51.44.71.81/32"])));
+    assert_eq!(
+        script.world.lock().keys("grants/"),
+        ["grants/51.44.71.80_32/bob.json", "grants/51.44.71.82_32/carol.json"],
+        "bob's network stays, for it is his too"
+    );
+    let report = revoke(json!({ "revoke": [HOME, "7.7.7.7", "123.123.123.123"] })).await.unwrap();
+    assert_eq!(report["targets"][0]["removed"], json!(["51.44.71.80/32", "7.7.7.7/32"]), "the baseline's entry stays");
+    assert_eq!(script.world.lock().entries(POLICY), [OFFICE, "51.44.71.82/32"]);
+    assert_eq!(revoke(json!({ "revoke": [HOME] })).await.unwrap()["status"], "unchanged");
+    let before = script.world.lock().calls.len();
+    for wrong in [
+        json!({ "revoke": HOME }),
+        json!({ "revoke": [] }),
+        json!({ "revoke": ["x"] }),
+        json!({ "revoke": [7] }),
+        json!({ "revoke_member": 7 }),
+    ] {
+        let error = revoke(wrong.clone()).await.unwrap_err();
+        assert!(["bad_ip", "aws_error"].contains(&error.error_type.as_str()), "{wrong} {error:?}");
+    }
+    assert_eq!(script.world.lock().calls.len(), before, "what cannot be read is no reset");
+}
+
 // The faults of the program that did this before.
 
 #[tokio::test(start_paused = true)]
@@ -667,8 +702,8 @@ async fn browsers_get_every_answer_as_a_page() {
     let script = Script::new(office());
     let config = || add_config(&[("MAX_GRANTS_PER_MEMBER", "1"), ("RESET_DESCRIPTION", "every night")]);
     let cases = [
-        ("alice", HOME, 200, "is let in now"),
-        ("alice", HOME, 200, "is let in"),
+        ("alice", HOME, 200, "is allowed now"),
+        ("alice", HOME, 200, "is allowed"),
         ("mallory", HOME, 401, "a valid member key is needed"),
         ("alice", "10.1.2.3", 403, "a private address"),
         ("alice", "51.44.71.81", 409, "you hold 1 entries"),

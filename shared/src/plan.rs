@@ -29,6 +29,29 @@ pub fn restore(baseline: &Baseline, grants: &[Grant], limit: usize) -> Document 
     gate.with(document, &fitting(gate, document, grants, limit.saturating_sub(document.size())))
 }
 
+/// `base` without the `revoked` networks, but for those that are permanent or that somebody was granted too.
+///
+/// # Errors
+/// [`Error::MalformedDocument`] when the list would be empty, which would lock everybody out; the errors of [`Gate::find`].
+pub fn withdraw(
+    base: &Document,
+    sids: &[String],
+    limit: usize,
+    revoked: &[Network],
+    permanent: &[Network],
+    remaining: &[Grant],
+) -> Result<Document, Error> {
+    let gate = Gate::find(base, sids)?;
+    let stays = |network: &Network| permanent.contains(network) || remaining.iter().any(|grant| grant.network == *network);
+    let gone: Vec<Network> = revoked.iter().filter(|network| !stays(network)).copied().collect();
+    let without = gate.without(base, &gone);
+    let new = gate.with(&without, &fitting(&gate, &without, remaining, limit.saturating_sub(without.size())));
+    if gate.entries(&new).is_empty() {
+        return Err(Error::MalformedDocument("its list would be empty, add a permanent network first".to_owned()));
+    }
+    Ok(new)
+}
+
 /// The networks of the grants, oldest first, that fit into `room` characters beside what `document` lists.
 fn fitting(gate: &Gate, document: &Document, grants: &[Grant], mut room: usize) -> Vec<Network> {
     let entries = gate.entries(document);
@@ -155,6 +178,24 @@ mod tests {
         check("b", "2.2.2.2").unwrap();
         check("c", "5.5.5.5").unwrap();
         check_share(&grants, None, &net("5.5.5.5"), 1).unwrap();
+    }
+
+    #[test]
+    fn what_is_revoked_goes_unless_it_is_permanent_or_somebody_elses_and_the_list_is_never_emptied() {
+        let base = document(&["1.1.1.1/32", "2.2.2.2/32", "3.3.3.3", "4.4.4.0/24"]);
+        let revoke = |revoked: &[&str], remaining: &[Grant]| {
+            let revoked: Vec<Network> = revoked.iter().map(|text| net(text)).collect();
+            withdraw(&base, &[], MANAGED_POLICY_LIMIT, &revoked, &[net("1.1.1.1")], remaining)
+        };
+        let new = revoke(&["1.1.1.1", "2.2.2.2", "3.3.3.3", "9.9.9.9"], &[grant("2.2.2.2", "b", 1)]).unwrap();
+        assert_eq!(entries(&new), ["1.1.1.1/32", "2.2.2.2/32", "4.4.4.0/24"]);
+        // What another's wider entry had covered comes back when that is taken off.
+        let new = revoke(&["4.4.4.0/24"], &[grant("4.4.4.4", "b", 1)]).unwrap();
+        assert_eq!(entries(&new), ["1.1.1.1/32", "2.2.2.2/32", "3.3.3.3", "4.4.4.4/32"]);
+        let lone = document(&["2.2.2.2"]);
+        assert!(
+            withdraw(&lone, &[], MANAGED_POLICY_LIMIT, &[net("2.2.2.2")], &[], &[]).unwrap_err().to_string().contains("empty")
+        );
     }
 
     #[test]

@@ -68,7 +68,7 @@ def button(browser):
 
 def shoot(browser, name):
     if os.environ.get("SCREENSHOTS"):
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 420, "height": 380, "deviceScaleFactor": 1, "mobile": False})
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 420, "height": 460, "deviceScaleFactor": 1, "mobile": False})
         (ROOT / "docs").mkdir(exist_ok=True)
         browser.save_screenshot(str(ROOT / "docs" / name))
 
@@ -79,13 +79,13 @@ def test_a_bookmark_and_one_click_let_the_member_in(stack, account, site, open_b
     browser = open_browser()
     before = account.default(POLICY_ARN)
     browser.get(f"{url}#key={stack.member_key}")
-    wait_for_text(browser, "is not let in yet")
+    wait_for_text(browser, "is not allowed yet")
     assert "127.0.0.1" in text_of(browser)
     assert stack.member_key not in browser.current_url, "the fragment is dropped from the address bar"
     assert account.default(POLICY_ARN) == before, "loading the page, its script included, changes nothing"
     assert account.keys(stack.outputs["StateBucket"], "grants/") == []
     button(browser).click()
-    wait_for_text(browser, "is let in now")
+    wait_for_text(browser, "is allowed now")
     assert "AWS may take some seconds" in text_of(browser) and "every day at 00:00 UTC" in text_of(browser)
     assert "127.0.0.1/32" in account.entries(POLICY_ARN)
     browser.find_element("css selector", "summary").click()
@@ -100,8 +100,8 @@ def test_a_bookmark_and_one_click_let_the_member_in(stack, account, site, open_b
 
     again = open_browser()
     again.get(f"{url}#key={stack.member_key}")
-    wait_for_text(again, "is let in")
-    assert "is not let in" not in text_of(again)
+    wait_for_text(again, "is allowed")
+    assert "is not allowed" not in text_of(again)
 
 
 @needs_browser
@@ -113,7 +113,7 @@ def test_a_wrong_key_is_told_so_and_may_be_typed_anew(stack, account, site, open
     field = browser.find_element("id", "key")
     field.send_keys(stack.member_key)
     button(browser).click()
-    wait_for_text(browser, "is let in now")
+    wait_for_text(browser, "is allowed now")
 
 
 @needs_browser
@@ -135,7 +135,7 @@ def test_without_javascript_a_form_posts_the_key(stack, account, site, open_brow
     browser.get(site[0])
     browser.find_element("id", "key").send_keys(stack.member_key)
     button(browser).click()
-    wait_for_text(browser, "is let in now")
+    wait_for_text(browser, "is allowed now")
     assert browser.current_url.endswith("/gate/add")
     assert not any(stack.member_key in line + referrer for line, referrer in site[1].seen)
     assert "127.0.0.1/32" in account.entries(POLICY_ARN)
@@ -146,13 +146,13 @@ def test_the_page_works_by_keyboard_on_a_narrow_screen_in_the_dark(stack, accoun
     from selenium.webdriver.common.keys import Keys
     browser = open_browser(width=320, dark=True)
     browser.get(f"{site[0]}#key={stack.member_key}")
-    wait_for_text(browser, "is not let in yet")
+    wait_for_text(browser, "is not allowed yet")
     for _ in range(5):
         browser.switch_to.active_element.send_keys(Keys.TAB)
         if browser.switch_to.active_element == button(browser):
             break
     browser.switch_to.active_element.send_keys(Keys.ENTER)
-    wait_for_text(browser, "is let in now")
+    wait_for_text(browser, "is allowed now")
     browser.execute_script("document.getElementById('command').open = true")
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 320
     assert browser.find_element("css selector", "[role=status]").text != ""
@@ -163,7 +163,7 @@ def test_the_page_works_by_keyboard_on_a_narrow_screen_in_the_dark(stack, accoun
 def test_nothing_of_the_page_is_refused_by_its_own_policy(stack, account, site, open_browser):
     browser = open_browser()
     browser.get(f"{site[0]}#key={stack.member_key}")
-    wait_for_text(browser, "is not let in yet")
+    wait_for_text(browser, "is not allowed yet")
     assert [entry for entry in browser.get_log("browser") if "Content Security Policy" in entry["message"]] == []
     assert browser.execute_script("return getComputedStyle(document.querySelector('button')).cursor") == "pointer", "the style applies"
 

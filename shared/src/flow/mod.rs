@@ -3,9 +3,11 @@
 //! They know the order of calls and what to do with every answer, and nothing of HTTP or of Lambda.
 
 pub mod add;
+pub mod change;
 pub mod holder;
 pub mod publish;
 pub mod reset;
+pub mod revoke;
 
 pub mod seen;
 pub mod snapshot;

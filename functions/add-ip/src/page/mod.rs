@@ -114,12 +114,11 @@ fn document(words: &Words, body: &Markup) -> String {
 /// The page.
 #[must_use]
 pub fn page(words: &Words, addresses: &Addresses, source_ip: Option<&str>, reset: &str) -> String {
-    let done = if reset.is_empty() { words.soon.to_owned() } else { format!("{} {} {reset}", words.soon, words.until) };
     document(
         words,
         &html! {
             main data-errors=(serde_json::to_string(words.errors).unwrap_or_default()) data-working=(words.working) data-allowed=(words.allowed) data-not-allowed=(words.not_allowed) data-added=(words.added)
-                data-done=(done) data-retry=(words.retry) data-unreachable=(words.unreachable) data-other-unreachable=(words.other_unreachable) {
+                data-done=(words.soon) data-retry=(words.retry) data-unreachable=(words.unreachable) data-other-unreachable=(words.other_unreachable) {
                 h1 { (words.title) }
                 p { (words.seen_as) " " code { (source_ip.unwrap_or(words.unknown_address)) } }
                 ul #networks aria-live="polite" {}
