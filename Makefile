@@ -16,7 +16,7 @@ unit:  ## unit, property, fake-backed and simulated tests
 
 e2e:   ## the deployed release binaries on the local stack
 	@$(PYTHON) local/stack.py build
-	.venv-stack/bin/python -m pytest -p no:cacheprovider tests/e2e
+	.venv-stack/bin/python -m pytest -p no:cacheprovider -rs tests/e2e
 
 simulate: ## SEEDS=n schedules of the simulation
 	SEEDS=$(SEEDS) cargo test --workspace --locked --test simulation -- --nocapture the_promises_hold

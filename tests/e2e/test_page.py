@@ -54,8 +54,10 @@ def open_browser(tmp_path):
 
 
 def wait_for_text(browser, text, seconds=15):
+    from selenium.common.exceptions import StaleElementReferenceException
     from selenium.webdriver.support.ui import WebDriverWait
-    WebDriverWait(browser, seconds).until(lambda b: text in b.find_element("css selector", "main").text, f"`{text}` did not appear")
+    # One page may give way to the next between finding its text and reading it.
+    WebDriverWait(browser, seconds, ignored_exceptions=[StaleElementReferenceException]).until(lambda b: text in b.find_element("css selector", "main").text, f"`{text}` did not appear")
 
 
 def text_of(browser):

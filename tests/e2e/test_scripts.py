@@ -1,0 +1,68 @@
+"""The administrator's commands, on the local stack."""
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from stack import POLICY_ARN, ROOT
+
+OFFICE = "198.51.100.10/32"
+
+
+@pytest.fixture
+def script(stack):
+    """A function that runs a command as an administrator would; -> exit status, what it prints."""
+    def run(name, *arguments, expect=0):
+        done = subprocess.run(
+            [sys.executable, ROOT / "scripts" / name, *arguments], env=stack.environment(), capture_output=True, text=True, stdin=subprocess.DEVNULL,
+        )
+        assert done.returncode == expect, done.stdout + done.stderr
+        return done.stdout + done.stderr
+    return run
+
+
+def key_of(printed):
+    return re.search(r"#key=([0-9a-f]{64})$", printed, re.MULTILINE)[1]
+
+
+def test_a_member_comes_and_goes(stack, account, script):
+    printed = script("member", "add", "dora")
+    key = key_of(printed)
+    assert f"curl -H 'Authorization: Bearer {key}' {stack.url}" in printed
+    assert not any(key in name for name in account.keys(stack.outputs["StateBucket"])), "only the hash is stored"
+    status, body = stack.call(key, "127.0.0.7")
+    assert (status, json.loads(body)["member"]) == (200, "dora")
+    assert "dora" in script("member", "list")
+    assert "already" in script("member", "add", "dora", expect=1)
+    assert key_of(script("member", "add", "dora", "--another-key")) != key
+
+    printed = script("member", "remove", "dora", "--entries")
+    assert "2 keys removed" in printed and "removed 127.0.0.7/32" in printed
+    assert stack.call(key, "127.0.0.8")[0] == 401
+    assert account.entries(POLICY_ARN) == [OFFICE]
+    assert "dora" not in script("member", "list")
+
+
+def test_mistakes_are_one_clear_line(script):
+    for arguments, part in [
+        (["add", "a b"], "is not a member's name"),
+        (["remove", "nobody"], "`nobody` is not a member"),
+        (["--stack", "nowhere", "list"], "nowhere"),
+    ]:
+        printed = script("member", *arguments, expect=1)
+        assert part in printed and len(printed.strip().splitlines()) == 1, printed
+
+
+def test_entries_are_revoked_and_the_list_is_reset_by_one_short_command_each(stack, account, script):
+    for host in (2, 3, 4):
+        assert stack.call(stack.member_key, f"127.0.0.{host}")[0] == 200
+    assert "removed 127.0.0.2/32" in script("revoke", "127.0.0.2", "--dry-run")
+    assert len(account.entries(POLICY_ARN)) == 4
+    assert "removed 127.0.0.2/32" in script("revoke", "127.0.0.2")
+    assert account.entries(POLICY_ARN) == [OFFICE, "127.0.0.3/32", "127.0.0.4/32"]
+    assert "nonsense" in script("revoke", "nonsense", expect=1)
+    assert "name networks" in script("revoke", expect=1)
+    assert "would_reset" in script("reset", "--dry-run")
+    printed = script("reset")
+    assert "removed 127.0.0.3/32" in printed and account.entries(POLICY_ARN)[0] == OFFICE
