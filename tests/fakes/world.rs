@@ -225,6 +225,16 @@ impl World {
         self.policy(arn).document().to_owned()
     }
 
+    /// Adds a role with this trust policy.
+    pub fn add_role(&mut self, name: &str, document: &str) {
+        self.roles.insert(name.to_owned(), vec![document.to_owned()]);
+    }
+
+    /// The trust policy of a role.
+    pub fn trust(&self, name: &str) -> String {
+        self.roles[name].last().unwrap().clone()
+    }
+
     /// The entries in force.
     pub fn entries(&self, arn: &str) -> Vec<String> {
         read_gate(self.policy(arn).document()).0.into_iter().collect()

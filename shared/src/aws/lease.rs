@@ -23,6 +23,9 @@ const KEY: &str = "lease.json";
 /// S3's times are whole seconds: an age computed from two of them may be one second too high.
 const CLOCK_GRAIN: i64 = 1;
 
+/// How far this machine's clock may be ahead of S3's, where an answer does not tell S3's time.
+const SKEW: i64 = 5;
+
 /// `lease.json` as it was read.
 #[derive(Clone, Debug)]
 pub struct Reading {
@@ -119,16 +122,16 @@ impl State {
             Err(e) if is_missing(&e) => return Ok(Reading { etag: None, record: None, written_at: 0, expired: false }),
             Err(e) => return Err(Failure::report(e, "s3:GetObject", &self.location(KEY))),
         };
-        let written_at = answer.last_modified().map_or(0, DateTime::secs);
+        let written_at = answer.last_modified().map(DateTime::secs);
         let etag = answer.e_tag().map(str::to_owned);
         let text = self.body(KEY, answer.body).await?;
         let record = serde_json::from_str(&text).map_err(|e| Error::State {
             key: KEY.to_owned(),
             reason: format!("it is not a lease ({e}), restore its previous version"),
         })?;
-        let age = date.seconds().map_or(0, |now| now - written_at);
-        let expired = age >= i64::try_from(LEASE.as_secs()).unwrap_or(i64::MAX) + CLOCK_GRAIN;
-        Ok(Reading { etag, record: Some(record), written_at, expired })
+        let now = date.seconds().unwrap_or_else(|| DateTime::from(SystemTime::now()).secs() - SKEW);
+        let expired = written_at.is_some_and(|then| now - then >= LEASE.as_secs() as i64 + CLOCK_GRAIN);
+        Ok(Reading { etag, record: Some(record), written_at: written_at.unwrap_or_default(), expired })
     }
 
     /// Tries to take the lease by writing `record`, which carries our nonce, over what was read. `since` is when the

@@ -1,6 +1,6 @@
 //! The state bucket: members, grants and baselines. S3 is strongly consistent, and no two writers share an object.
 
-use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::primitives::{ByteStream, DateTime, DateTimeFormat};
 use aws_smithy_runtime_api::http::Response;
@@ -139,7 +139,7 @@ pub fn rfc3339(seconds: i64) -> String {
     DateTime::from_secs(seconds).fmt(DateTimeFormat::DateTime).unwrap_or_default()
 }
 
-/// Only `NoSuchKey` means that there is none: a 404 of another kind (`NoSuchBucket`) is a mistake in the settings.
+/// Whether there is no such object. A 404 that names the bucket is a mistake in the settings.
 pub(super) fn is_missing(error: &SdkError<GetObjectError, Response>) -> bool {
-    error.as_service_error().is_some_and(GetObjectError::is_no_such_key)
+    Failure::of(error) == Failure::NotFound && error.code() != Some("NoSuchBucket")
 }
