@@ -120,8 +120,8 @@ def free_port():
 class Stack:
     """The emulator with our template deployed into it. A context manager: leaves nothing running."""
 
-    def __init__(self, port=None, quiet=False, before=None, policies=()):
-        """`before` prepares the account before the deployment; `policies` are kept instead of the one policy."""
+    def __init__(self, port=None, quiet=False, before=None, parameters=None):
+        """`before` prepares the account before the deployment; `parameters` are set beside those of samconfig.toml."""
         if port is not None:
             with socket.socket() as s:
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -131,7 +131,7 @@ class Stack:
                     raise Problem(f"port {port} is busy, choose another with PORT=…") from None
         self.port = port or free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
-        self.quiet, self.before, self.policies = quiet, before, policies
+        self.quiet, self.before, self.parameters = quiet, before, parameters or {}
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="ip-gate-"))
         self.log = self.folder / "emulator.log"
         self.process = None
@@ -202,8 +202,9 @@ class Stack:
             self.before(self)
         say("sam deploy --config-env local")
         command = ["sam", "deploy", "--config-env", "local", "--config-file", ROOT / "samconfig.toml", "--template-file", local_template()]
-        if self.policies:
-            command += ["--parameter-overrides", "PolicyArns=" + ",".join(self.policies), "AddressScope=any"]
+        if self.parameters:
+            parameters = {"PolicyArns": POLICY_ARN, "AddressScope": "any", **self.parameters}
+            command += ["--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())]
         output = subprocess.PIPE if self.quiet or not sys.stdout.isatty() else None
         done = subprocess.run(command, cwd=BUILT, env=self.environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, text=True)
         if done.returncode != 0:

@@ -13,10 +13,10 @@ REGION = "us-east-1"
 
 
 class Account:
-    def __init__(self, endpoint):
+    def __init__(self, endpoint, root="test"):
         self.endpoint = endpoint
         options = dict(
-            endpoint_url=endpoint, region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test",
+            endpoint_url=endpoint, region_name=REGION, aws_access_key_id=root, aws_secret_access_key="test",
             config=Config(s3={"addressing_style": "path"}, retries={"mode": "standard"}),
         )
         self.iam, self.s3, self.lambda_ = (boto3.client(name, **options) for name in ("iam", "s3", "lambda"))
@@ -57,12 +57,21 @@ class Account:
         answer = self.lambda_.invoke(FunctionName=function, Payload=json.dumps(event or {}).encode())
         return answer.get("FunctionError"), json.loads(answer["Payload"].read())
 
-    def signed_status(self, user, source):
-        """`sts:GetCallerIdentity` is never denied, so: `iam:ListUsers`, signed by a user, from a loopback address."""
-        body = "Action=ListUsers&Version=2010-05-08"
+    def trust_entries(self, role, operator):
+        """The list of a trust policy's last statement."""
+        statement = self.iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]["Statement"][-1]
+        return statement["Condition"][operator]["aws:SourceIp"]
+
+    def assume_status(self, user, source, role):
+        """Assumes a role as a user, from a loopback address; -> HTTP status."""
+        arguments = {"Action": "AssumeRole", "Version": "2011-06-15", "RoleArn": role, "RoleSessionName": "test"}
+        return self.signed_status(user, source, "sts", urllib.parse.urlencode(arguments))
+
+    def signed_status(self, user, source, service="iam", body="Action=ListUsers&Version=2010-05-08"):
+        """A call signed by a user, from a loopback address; -> HTTP status."""
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         request = AWSRequest("POST", self.endpoint + "/", data=body, headers=headers)
-        SigV4Auth(Credentials(*user), "iam", REGION).add_auth(request)
+        SigV4Auth(Credentials(*user), service, REGION).add_auth(request)
         parts = urllib.parse.urlsplit(self.endpoint)
         connection = http.client.HTTPConnection(parts.hostname, parts.port, source_address=(source, 0), timeout=30)
         connection.request("POST", "/", body, dict(request.headers))

@@ -1,4 +1,7 @@
-"""End to end: the deployed release binaries on the local stack, over real HTTP, with real signatures and enforcement."""
+"""End to end: the deployed release binaries on the local stack, over real HTTP, with real signatures and enforcement.
+
+One stack keeps two policies, a role of its own account and a role of another one.
+"""
 import json
 import pathlib
 import sys
@@ -12,17 +15,56 @@ from account import Account  # noqa: E402
 from stack import ACCOUNT, POLICY_ARN, Stack  # noqa: E402
 
 SECOND_ARN = f"arn:aws:iam::{ACCOUNT}:policy/team/a/second-gate"
+JUMP_ARN = f"arn:aws:iam::{ACCOUNT}:role/jump"
+# To the emulator an access key of twelve digits is root of that account.
+OTHER_ACCOUNT = "222222222222"
+OTHER_ARN = f"arn:aws:iam::{OTHER_ACCOUNT}:role/target"
+HELPER_ARN = f"arn:aws:iam::{OTHER_ACCOUNT}:role/ip-gate"
+OFFICE = "198.51.100.10/32"
+
+CARL = f"arn:aws:iam::{ACCOUNT}:user/carl"
+# Both forms in use: a Deny beside the Allow, and an Allow with the condition.
+JUMP_TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": CARL}, "Action": "sts:AssumeRole"},
+        {
+            "Effect": "Deny", "Principal": {"AWS": CARL}, "Action": "sts:AssumeRole",
+            "Condition": {"NotIpAddress": {"aws:SourceIp": [OFFICE]}},
+        },
+    ],
+}
+OTHER_TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{
+        "Effect": "Allow", "Principal": {"AWS": CARL}, "Action": "sts:AssumeRole", "Condition": {"IpAddress": {"aws:SourceIp": [OFFICE]}},
+    }],
+}
+
+
+def trust(*arns):
+    return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": list(arns)}, "Action": "sts:AssumeRole"}]}
 
 
 @pytest.fixture(scope="session")
 def stack():
-    with Stack(quiet=True, before=make_second_policy, policies=[POLICY_ARN, SECOND_ARN]) as stack:
+    parameters = {"PolicyArns": f"{POLICY_ARN},{SECOND_ARN}", "RoleArns": f"{JUMP_ARN},{OTHER_ARN}", "AssumeRoles": HELPER_ARN}
+    with Stack(quiet=True, before=prepare, parameters=parameters) as stack:
+        roles = stack.outputs["FunctionRoles"].split(",")
+        stack.aws("iam", "update-assume-role-policy", "--role-name", "ip-gate", "--policy-document", json.dumps(trust(*roles)), key=OTHER_ACCOUNT)
         yield stack
 
 
-def make_second_policy(stack):
+def prepare(stack):
+    """What the administrator of both accounts has before he deploys."""
     document = (ROOT / "local" / "gate-policy.json").read_text()
     stack.aws("iam", "create-policy", "--path", "/team/a/", "--policy-name", "second-gate", "--policy-document", document)
+    stack.aws("iam", "create-role", "--role-name", "jump", "--assume-role-policy-document", json.dumps(JUMP_TRUST))
+    stack.aws("iam", "create-role", "--role-name", "target", "--assume-role-policy-document", json.dumps(OTHER_TRUST), key=OTHER_ACCOUNT)
+    helper = json.dumps(trust(f"arn:aws:iam::{ACCOUNT}:root"))
+    stack.aws("iam", "create-role", "--role-name", "ip-gate", "--assume-role-policy-document", helper, key=OTHER_ACCOUNT)
+    allowed = (ROOT / "docs" / "other-account-policy.json").read_text().replace("111122223333", OTHER_ACCOUNT)
+    stack.aws("iam", "put-role-policy", "--role-name", "ip-gate", "--policy-name", "ip-gate", "--policy-document", allowed, key=OTHER_ACCOUNT)
 
 
 @pytest.fixture(scope="session")
@@ -38,5 +80,7 @@ def account(stack):
     document = json.loads((ROOT / "local" / "gate-policy.json").read_text())
     for arn in (POLICY_ARN, SECOND_ARN):
         account.start_over(arn, document)
+    account.iam.update_assume_role_policy(RoleName="jump", PolicyDocument=json.dumps(JUMP_TRUST))
+    Account(stack.endpoint, OTHER_ACCOUNT).iam.update_assume_role_policy(RoleName="target", PolicyDocument=json.dumps(OTHER_TRUST))
     stack.add_member("alice")
     return account

@@ -3,7 +3,7 @@ import json
 import time
 
 import pytest
-from conftest import SECOND_ARN
+from conftest import JUMP_ARN, OTHER_ARN, SECOND_ARN
 from stack import POLICY_ARN, fire_schedule
 
 OFFICE = "198.51.100.10/32"
@@ -25,7 +25,7 @@ def test_the_gate_opens_for_the_address_that_was_added_and_for_no_other(stack, a
     assert account.signed_status(user, "127.0.0.2") == DENIED
     status, body = added(stack, "127.0.0.2")
     assert (status, body["status"], body["network"], body["member"]) == (200, "added", "127.0.0.2/32", "alice")
-    assert [target["arn"] for target in body["targets"]] == [POLICY_ARN, SECOND_ARN]
+    assert [target["arn"] for target in body["targets"]] == [POLICY_ARN, SECOND_ARN, JUMP_ARN, OTHER_ARN]
     assert account.signed_status(user, "127.0.0.2") == ALLOWED
     assert account.signed_status(user, "127.0.0.3") == DENIED
     report = reset(stack, account)

@@ -1,7 +1,7 @@
 """The template as it was built and as it was deployed."""
 import yaml
 from stack import BUILT, POLICY_ARN
-from conftest import SECOND_ARN
+from conftest import HELPER_ARN, JUMP_ARN, OTHER_ARN, SECOND_ARN
 
 
 def test_the_local_template_lacks_exactly_what_the_emulator_cannot_do(stack):
@@ -45,8 +45,12 @@ def test_each_role_names_exactly_what_it_touches(stack):
             for action in as_list(statement["Action"]):
                 assert "*" not in action, statement
                 for resource in as_list(statement["Resource"]):
-                    if action.startswith("iam:"):
+                    if "Role" in action and action.startswith("iam:"):
+                        assert resource in (JUMP_ARN, OTHER_ARN), statement
+                    elif action.startswith("iam:"):
                         assert resource in (POLICY_ARN, SECOND_ARN), statement
+                    elif action.startswith("sts:"):
+                        assert resource == HELPER_ARN, statement
                     elif action.startswith("s3:"):
                         assert resource.startswith(bucket), statement
                         assert resource in (bucket, bucket + "/lease.json") or resource.endswith(("/baseline/*", "/members/*", "/grants/*"))
