@@ -92,11 +92,15 @@ def show(report):
 
 
 def run(main, parser):
-    """Runs a command with `--stack`."""
+    """Runs a command on a deployed stack, with `--stack`."""
     parser.add_argument("--stack", default=os.environ.get("STACK_NAME", "ip-gate"), help="the stack's name (default: ip-gate)")
-    arguments = parser.parse_args()
+    run_alone(lambda arguments: main(arguments, Stack(arguments.stack)), parser)
+
+
+def run_alone(main, parser):
+    """Runs a command; a problem is one line on standard error."""
     try:
-        main(arguments, Stack(arguments.stack))
+        main(parser.parse_args())
     except Problem as problem:
         print(f"{os.path.basename(sys.argv[0])}: {problem}", file=sys.stderr)
         sys.exit(1)

@@ -545,6 +545,69 @@ async fn single_entries_are_revoked_with_their_grants_and_nothing_else_changes()
     assert_eq!(script.world.lock().calls.len(), before, "what cannot be read is no reset");
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_list_tells_permanent_granted_and_hand_made_entries_apart() {
+    let script = Script::new(office());
+    for name in ["bob", "alice"] {
+        script.caller(1).add(name, HOME).await;
+    }
+    script.world.lock().apply(9, &Op::Edit { arn: POLICY.into(), entries: vec!["7.7.7.7/32".into()], tags: vec![] }, 0);
+    let report = script.caller(2).reset(reset_config(&[]), json!({ "list": true })).await.unwrap();
+    let entry = |text: &str, standing: &str, members: Value, at: Value| json!({ "entry": text, "standing": standing, "members": members, "granted_at": at });
+    assert_eq!(
+        report["targets"],
+        json!([{ "arn": POLICY, "version": "v3", "baseline": true, "entries": [
+            entry(OFFICE, "permanent", json!([]), Value::Null),
+            entry("51.44.71.80/32", "granted", json!(["alice", "bob"]), "2027-01-15T08:00:00Z".into()),
+            entry("7.7.7.7/32", "by_hand", json!([]), Value::Null),
+        ] }])
+    );
+    assert_eq!(script.world.lock().policy(POLICY).default, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_baseline_is_checked_before_it_is_saved() {
+    let script = Script::new(office());
+    script.caller(1).add("alice", HOME).await;
+    script.world.lock().apply(
+        9,
+        &Op::Edit { arn: POLICY.into(), entries: vec!["7.7.7.7/32".into()], tags: vec!["ec2:*".into()] },
+        0,
+    );
+    let before = script.world.lock().objects.clone();
+    let check = async |event: Value| script.caller(2).reset(reset_config(&[]), event).await;
+    let found = check(json!({ "check_baseline": POLICY })).await.unwrap();
+    assert_eq!((found["status"].as_str(), &found["object"]), (Some("usable"), &json!("baseline/111122223333/policy/gate.json")));
+    assert_eq!(found["entries"], json!([OFFICE, "7.7.7.7/32"]), "without anybody's temporary entries");
+    assert_eq!(found["replaces"], json!({ "removed": [], "added": ["7.7.7.7/32"], "drift": true }));
+    let given = check(json!({ "check_baseline": POLICY, "document": gate(&["1.2.3.4", "x"], &[]) })).await.unwrap();
+    assert_eq!((&given["document"], &given["unparsed"]), (&json!(gate(&["1.2.3.4", "x"], &[])), &json!(["x"])));
+    for (event, kind) in [
+        (json!({ "check_baseline": POLICY, "document": gate(&["0.0.0.0/0"], &[]) }), "baseline_unusable"),
+        (json!({ "check_baseline": POLICY, "document": "nonsense" }), "malformed_document"),
+        (json!({ "check_baseline": "arn:aws:iam::111122223333:policy/other" }), "malformed_document"),
+    ] {
+        assert_eq!(check(event).await.unwrap_err().error_type, kind);
+    }
+    assert_eq!(script.world.lock().objects, before, "checking writes nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_older_version_comes_back_with_everybody_who_is_in() {
+    let script = Script::new(office());
+    script.world.lock().apply(9, &Op::Edit { arn: POLICY.into(), entries: vec![], tags: vec!["ec2:*".into()] }, 0);
+    script.caller(1).add("alice", HOME).await;
+    let roll = async |event: Value| script.caller(2).reset(reset_config(&[]), event).await;
+    assert_eq!(roll(json!({ "rollback": "v1", "dry_run": true })).await.unwrap()["status"], "would_roll_back");
+    let report = roll(json!({ "rollback": "v1" })).await.unwrap();
+    assert_eq!((report["status"].as_str(), &report["targets"][0]["version"]), (Some("rolled_back"), &json!("v4")));
+    assert_eq!(script.world.lock().document(POLICY), gate(&[OFFICE, "51.44.71.80/32"], &["s3:Get*"]));
+    for wrong in [json!({ "rollback": "v9" }), json!({ "rollback": 1 }), json!({ "rollback": "v1", "arn": "x" })] {
+        assert_eq!(roll(wrong).await.unwrap_err().error_type, "malformed_document");
+    }
+    assert_eq!(script.world.lock().policy(POLICY).default, 4);
+}
+
 // The faults of the program that did this before.
 
 #[tokio::test(start_paused = true)]

@@ -57,7 +57,7 @@ def stack():
 
 def prepare(stack):
     """What the administrator of both accounts has before he deploys."""
-    document = (ROOT / "local" / "gate-policy.json").read_text()
+    document = (ROOT / "docs" / "gate-policy.json").read_text()
     stack.aws("iam", "create-policy", "--path", "/team/a/", "--policy-name", "second-gate", "--policy-document", document)
     stack.aws("iam", "create-role", "--role-name", "jump", "--assume-role-policy-document", json.dumps(JUMP_TRUST))
     stack.aws("iam", "create-role", "--role-name", "target", "--assume-role-policy-document", json.dumps(OTHER_TRUST), key=OTHER_ACCOUNT)
@@ -77,7 +77,7 @@ def account(stack):
     """The account as a first-time administrator finds it: one version with the office, an empty bucket, one member."""
     account = Account(stack.endpoint)
     account.empty_bucket(stack.outputs["StateBucket"])
-    document = json.loads((ROOT / "local" / "gate-policy.json").read_text())
+    document = json.loads((ROOT / "docs" / "gate-policy.json").read_text())
     for arn in (POLICY_ARN, SECOND_ARN):
         account.start_over(arn, document)
     account.iam.update_assume_role_policy(RoleName="jump", PolicyDocument=json.dumps(JUMP_TRUST))

@@ -66,3 +66,13 @@ def test_entries_are_revoked_and_the_list_is_reset_by_one_short_command_each(sta
     assert "would_reset" in script("reset", "--dry-run")
     printed = script("reset")
     assert "removed 127.0.0.3/32" in printed and account.entries(POLICY_ARN)[0] == OFFICE
+
+
+def test_a_gate_is_made_attached_to_nobody(account, script):
+    printed = script("gate", "create", "--cidr", "203.0.113.7/24", "--cidr", "2a05:d018::/48", "--name", "fresh-gate")
+    arn = printed.split()[0]
+    assert account.entries(arn) == ["203.0.113.0/24", "2a05:d018::/48"]
+    assert account.iam.get_policy(PolicyArn=arn)["Policy"]["AttachmentCount"] == 0
+    for wrong in ("0.0.0.0/0", "office"):
+        assert f"`{wrong}`" in script("gate", "create", "--cidr", wrong, expect=1)
+    assert "EntityAlreadyExists" in script("gate", "create", "--cidr", "203.0.113.7", "--name", "fresh-gate", expect=1)

@@ -71,3 +71,52 @@ def test_the_schedule_has_a_name_of_its_own_and_the_time_zone_is_in_the_template
     built = yaml.safe_load((BUILT / "template.yaml").read_text())
     event = built["Resources"]["ResetPolicyFunction"]["Properties"]["Events"]["Nightly"]["Properties"]
     assert event["ScheduleExpressionTimezone"] == {"Ref": "ResetTimeZone"}
+
+
+def logs(stack, function, outcome, seconds=10):
+    """The lines of a function's log with this outcome; the emulator shows a log a little later."""
+    import json
+    import time
+    group = stack.aws("lambda", "get-function-configuration", "--function-name", function)["LoggingConfig"]["LogGroup"]
+    deadline = time.monotonic() + seconds
+    while True:
+        events = stack.aws("logs", "filter-log-events", "--log-group-name", group)["events"]
+        found = [json.loads(e["message"]) for e in events if e["message"].startswith("{") and f'"outcome":"{outcome}"' in e["message"]]
+        if found or time.monotonic() > deadline:
+            return found
+        time.sleep(0.3)
+
+
+def test_every_alarm_is_there_and_tells_the_topic(stack):
+    alarms = {alarm["MetricName"]: alarm for alarm in stack.aws("cloudwatch", "describe-alarms")["MetricAlarms"] if "AlarmActions" in alarm}
+    assert {"ResetsCompleted", "AddErrors", "PercentFull", "Unauthorized", "Errors"} <= set(alarms), set(alarms)
+    for alarm in alarms.values():
+        assert alarm["AlarmActions"] == [stack.outputs["AlarmTopic"]]
+    heartbeat = alarms["ResetsCompleted"]
+    assert heartbeat["TreatMissingData"] == "breaching" and heartbeat["Period"] * heartbeat["EvaluationPeriods"] == 26 * 3600
+    config = stack.aws("lambda", "get-function-event-invoke-config", "--function-name", stack.outputs["ResetFunction"])
+    assert config["DestinationConfig"]["OnFailure"]["Destination"] == stack.outputs["AlarmTopic"]
+
+
+def test_old_leases_and_grants_end_and_baselines_are_kept(stack):
+    rules = stack.aws("s3api", "get-bucket-lifecycle-configuration", "--bucket", stack.outputs["StateBucket"])["Rules"]
+    prefixes = {rule.get("Prefix") or rule.get("Filter", {}).get("Prefix") for rule in rules}
+    assert prefixes == {"lease.json", "grants/"}
+
+
+def test_the_metric_filters_name_what_the_functions_log(stack, account):
+    filters = {f["filterName"]: f["filterPattern"] for f in stack.aws("logs", "describe-metric-filters")["metricFilters"]}
+    patterns = " ".join(filters.values())
+    for part in ('$.fields.outcome = "reset_completed"', '$.fields.outcome = "unauthorized"', "$.fields.percent_full", '$.level = "ERROR"'):
+        assert part in patterns, filters
+    assert stack.call(stack.member_key, "127.0.0.2")[0] == 200
+    stack.call("wrong", "127.0.0.2")
+    account.invoke(stack.outputs["ResetFunction"])
+    add_ip = next(f["FunctionName"] for f in stack.aws("lambda", "list-functions")["Functions"] if "AddIpFunction" in f["FunctionName"])
+    added = logs(stack, add_ip, "added")[-1]
+    assert added["fields"]["member"] == "alice" and 0 < added["fields"]["percent_full"] < 100, added
+    assert added["fields"]["source.network"] == "127.0.0.2/32" and added["fields"]["policy.arn"], added
+    assert logs(stack, add_ip, "unauthorized")
+    assert logs(stack, stack.outputs["ResetFunction"], "reset_completed")
+    everything = stack.aws("logs", "filter-log-events", "--log-group-name", stack.aws("lambda", "get-function-configuration", "--function-name", add_ip)["LoggingConfig"]["LogGroup"])
+    assert stack.member_key not in str(everything), "a key is never logged"

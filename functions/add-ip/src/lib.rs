@@ -191,6 +191,7 @@ fn answer(applied: &Applied, added: Added) -> Admitted {
             source.network = %applied.network,
             policy.arn = outcome.arn,
             policy.version = outcome.version.map(String::from),
+            percent_full = outcome.percent_full,
             "answered"
         );
     }

@@ -1,14 +1,20 @@
 //! Puts the gate back to its baseline: any event in, a report out, an error where something was not reset.
 
+pub mod command;
+
 use std::time::{Duration, SystemTime};
 
 use allowlist::Config;
+use allowlist::Error;
 use allowlist::aws::Aws;
+use allowlist::aws::state::rfc3339;
 use allowlist::flow::change::{Failed, Outcome};
+use allowlist::flow::inventory::{Candidate, Inventory, Listed, candidate, inventory};
 use allowlist::flow::reset::reset;
-use allowlist::flow::revoke::{Revocation, revoke};
+use allowlist::flow::revoke::revoke;
+use allowlist::flow::rollback::rollback;
 use allowlist::flow::{Invocation, time_until};
-use allowlist::{Error, Network};
+use command::Command;
 use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -28,47 +34,14 @@ pub struct Deps {
     pub aws: Aws,
 }
 
-/// What an event asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Command {
-    Reset,
-    Revoke(Revocation),
-}
-
-impl Command {
-    /// `{"revoke":["51.44.71.80/32"]}` or `{"revoke_member":"alice"}` revokes; every other event resets. One that tries
-    /// to revoke and does not say it right must not reset by mistake.
-    fn read(event: &Value) -> Result<Self, Error> {
-        if let Some(list) = event.get("revoke") {
-            let texts = list.as_array().filter(|list| !list.is_empty()).ok_or_else(|| Error::BadIp(list.to_string()))?;
-            let network = |text: &Value| text.as_str().unwrap_or_default().parse::<Network>();
-            return Ok(Self::Revoke(Revocation::Networks(texts.iter().map(network).collect::<Result<_, _>>()?)));
-        }
-        match event.get("revoke_member") {
-            Some(name) => Ok(Self::Revoke(Revocation::Member(name.as_str().unwrap_or_default().parse()?))),
-            None => Ok(Self::Reset),
-        }
-    }
-
-    fn word(&self, changed: bool, dry_run: bool) -> &'static str {
-        match (self, changed, dry_run) {
-            (_, false, _) => "unchanged",
-            (Self::Reset, true, true) => "would_reset",
-            (Self::Reset, true, false) => "reset",
-            (Self::Revoke(_), true, true) => "would_revoke",
-            (Self::Revoke(_), true, false) => "revoked",
-        }
-    }
-}
-
-/// Handles one event: a reset, or a revocation. With `"dry_run": true` it only tells what would be done.
+/// Handles one event, see [`Command`]. With `"dry_run": true` it only tells what would be done.
 ///
 /// # Errors
 /// A [`Diagnostic`] that names every target that was not changed, so that Lambda counts an error and tries again.
 pub async fn handle(event: LambdaEvent<Value>, deps: &Deps) -> Result<Value, Diagnostic> {
     let LambdaEvent { payload, context } = event;
     let dry_run = payload.get("dry_run") == Some(&Value::Bool(true));
-    let command = Command::read(&payload).map_err(|error| diagnose(&error.into()))?;
+    let command = Command::read(&payload, &deps.config).map_err(|error| diagnose(&error.into()))?;
     let call = Invocation {
         aws: &deps.aws,
         config: &deps.config,
@@ -78,6 +51,14 @@ pub async fn handle(event: LambdaEvent<Value>, deps: &Deps) -> Result<Value, Dia
     let answer = match &command {
         Command::Reset => reset(call, dry_run).await,
         Command::Revoke(revocation) => revoke(call, revocation, dry_run).await,
+        Command::Rollback(target, version) => rollback(call, target, *version, dry_run).await,
+        Command::List => return inventory(call).await.map(|found| listed(&found)).map_err(|error| diagnose(&error.into())),
+        Command::CheckBaseline(target, document) => {
+            return candidate(call, target, document.clone())
+                .await
+                .map(|found| usable(&found))
+                .map_err(|error| diagnose(&error.into()));
+        }
     };
     let done = match &answer {
         Ok(done) => done,
@@ -86,6 +67,10 @@ pub async fn handle(event: LambdaEvent<Value>, deps: &Deps) -> Result<Value, Dia
     done.iter().for_each(|outcome| log(outcome, command.word(outcome.changed, dry_run)));
     let outcomes = answer.map_err(|failed| diagnose(&failed))?;
     let changed = outcomes.iter().any(|outcome| outcome.changed);
+    if command == Command::Reset && !dry_run {
+        // The template counts these lines: an alarm rings when none comes for 26 hours.
+        tracing::info!(outcome = "reset_completed", changed, "every target is at its baseline");
+    }
     let targets: Vec<Value> = outcomes.iter().map(|outcome| target(outcome, command.word(outcome.changed, dry_run))).collect();
     Ok(json!({ "status": command.word(changed, dry_run), "targets": targets }))
 }
@@ -95,6 +80,34 @@ fn diagnose(failed: &Failed) -> Diagnostic {
     let kind = failed.errors.first().map_or("aws_error", Error::kind);
     tracing::error!(outcome = kind, error = message, "failed");
     Diagnostic { error_type: kind.to_owned(), error_message: message }
+}
+
+fn listed(found: &[Inventory]) -> Value {
+    let entry = |entry: &Listed| {
+        json!({
+            "entry": entry.text,
+            "standing": entry.standing.word(),
+            "members": entry.members,
+            "granted_at": entry.granted_at.map(rfc3339),
+        })
+    };
+    let target = |found: &Inventory| {
+        let entries: Vec<Value> = found.entries.iter().map(entry).collect();
+        json!({ "arn": found.arn, "version": found.version, "baseline": found.has_baseline, "entries": entries })
+    };
+    json!({ "status": "listed", "targets": found.iter().map(target).collect::<Vec<_>>() })
+}
+
+fn usable(Candidate { object, baseline, difference }: &Candidate) -> Value {
+    let entries: Vec<String> = baseline.gate.entries(&baseline.document).into_iter().map(|entry| entry.text).collect();
+    json!({
+        "status": "usable",
+        "object": object,
+        "document": baseline.document.render(),
+        "entries": entries,
+        "unparsed": baseline.unparsed,
+        "replaces": difference.as_ref().map(|d| json!({ "removed": d.removed, "added": d.restored, "drift": d.drift })),
+    })
 }
 
 fn target(outcome: &Outcome, status: &str) -> Value {

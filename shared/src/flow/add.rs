@@ -61,6 +61,8 @@ pub struct Outcome {
     pub change: Change,
     /// The version in force; `None` for a role.
     pub version: Option<VersionId>,
+    /// How much of the characters that IAM allows the document takes, in percent; `None` where nothing was written.
+    pub percent_full: Option<usize>,
 }
 
 /// What an add came to.
@@ -194,6 +196,7 @@ fn served(call: Invocation<'_>, record: &Record) -> Added {
         arn: target.arn().to_owned(),
         change: Change::Added,
         version: record.mark(target.arn()).last.and_then(|last| last.parse().ok()),
+        percent_full: None,
     };
     Added { targets: call.config.targets.iter().map(outcome).collect(), finish: None }
 }
@@ -210,6 +213,7 @@ async fn already_allowed(call: Invocation<'_>, seen: &Seen<'_>, allowed: Allowed
         arn: target.arn().to_owned(),
         change: Change::AlreadyAllowed,
         version,
+        percent_full: None,
     };
     Ok(Added { targets: seen.targets.iter().zip(allowed.versions).map(outcome).collect(), finish: None })
 }
@@ -318,7 +322,7 @@ impl<'a> Holder<'a> {
             }
         }
         let networks = if error.is_none() { self.covered(&done) } else { Vec::new() };
-        let outcomes = done.iter().map(outcome).collect();
+        let outcomes = done.iter().map(|one| outcome(self.call, one)).collect();
         let surplus = done.into_iter().map(|one| (one.target.clone(), one.surplus)).collect();
         let Some(error) = error else {
             let finish = Finish::new(self.call, self.held, marks, networks, accounted, surplus);
@@ -386,7 +390,8 @@ impl<'a> Holder<'a> {
     }
 }
 
-fn outcome(done: &Done<'_>) -> Outcome {
+fn outcome(call: Invocation<'_>, done: &Done<'_>) -> Outcome {
     let change = if done.wrote { Change::Added } else { Change::AlreadyAllowed };
-    Outcome { arn: done.target.arn().to_owned(), change, version: done.version }
+    let percent_full = done.wrote.then(|| done.document.size() * 100 / call.config.limit(done.target));
+    Outcome { arn: done.target.arn().to_owned(), change, version: done.version, percent_full }
 }

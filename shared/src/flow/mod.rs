@@ -3,11 +3,14 @@
 //! They know the order of calls and what to do with every answer, and nothing of HTTP or of Lambda.
 
 pub mod add;
+mod attempt;
 pub mod change;
 pub mod holder;
+pub mod inventory;
 pub mod publish;
 pub mod reset;
 pub mod revoke;
+pub mod rollback;
 
 pub mod seen;
 pub mod snapshot;

@@ -1,0 +1,33 @@
+//! Going back to an older version of a policy, without losing anybody's live entry.
+
+use super::Invocation;
+use super::change::{Change, Failed, Outcome, perform, rehearse};
+use super::snapshot::document_of;
+use crate::document::Document;
+use crate::error::Error;
+use crate::gate::Gate;
+use crate::grant::{Grant, networks_by_age};
+use crate::target::{Target, TargetKind};
+use crate::versions::VersionId;
+
+/// Makes the document of an older version the newest one, with every live grant on its list: an add would bring those
+/// back anyway. Everything else, entries of other versions included, is as it was then.
+///
+/// # Errors
+/// [`Failed`]: the version does not exist, or the target has none.
+pub async fn rollback(call: Invocation<'_>, target: &Target, to: VersionId, dry_run: bool) -> Result<Vec<Outcome>, Failed> {
+    let unusable = |reason: String| Error::MalformedDocument(reason).at(target.arn());
+    if target.kind() == TargetKind::Role {
+        return Err(unusable("a trust policy has no versions, reset it or save another baseline".to_owned()).into());
+    }
+    let older = document_of(call, target, to).await?.ok_or_else(|| unusable(format!("there is no version {to}")))?;
+    let gate = Gate::find(&older, &call.config.gate_sids).map_err(|e| e.at(target.arn()))?;
+    let document = |_: &Target, _: &Document, grants: &[Grant]| Ok(gate.with(&older, &networks_by_age(grants)));
+    let change = Change { ends: &|_, _| false, document: &document };
+    let mut errors = Vec::new();
+    let done = match dry_run {
+        true => rehearse(call, &[target], &change, &mut errors).await?,
+        false => perform(call, &[target], &change, &mut errors).await?,
+    };
+    if errors.is_empty() { Ok(done) } else { Err(Failed { done, errors }) }
+}
