@@ -61,11 +61,12 @@ class Function:
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512", "AWS_REGION": "us-east-1",
             "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", **environment,
         }
-        self.bootstrap, self.process = bootstrap, None
+        self.bootstrap, self.process, self.output = bootstrap, None, []
 
     def __enter__(self):
         self.process = subprocess.Popen([self.bootstrap], env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        threading.Thread(target=self.process.stdout.read, daemon=True).start()
+        self.reader = threading.Thread(target=lambda: self.output.extend(self.process.stdout), daemon=True)
+        self.reader.start()
         return self
 
     def __exit__(self, *_):
@@ -77,6 +78,12 @@ class Function:
     def kill(self):
         self.process.kill()
         self.process.wait()
+
+    def log(self):
+        """What the function has logged, as JSON lines; ends it."""
+        self.kill()
+        self.reader.join(10)
+        return [json.loads(line) for line in self.output if line.startswith(b"{")]
 
     def send(self, event):
         self.events.put(event)

@@ -76,3 +76,32 @@ def test_a_gate_is_made_attached_to_nobody(account, script):
     for wrong in ("0.0.0.0/0", "office"):
         assert f"`{wrong}`" in script("gate", "create", "--cidr", wrong, expect=1)
     assert "EntityAlreadyExists" in script("gate", "create", "--cidr", "203.0.113.7", "--name", "fresh-gate", expect=1)
+
+
+def test_the_list_the_baseline_and_older_versions_are_one_short_command_each(stack, account, script):
+    bucket, key = stack.outputs["StateBucket"], "baseline/000000000000/policy/ip-gate.json"
+    assert "several are kept" in script("baseline", "save", expect=1)
+    printed = script("baseline", "save", "--arn", POLICY_ARN)
+    assert OFFICE in printed and "there was no baseline before" in printed
+    assert account.keys(bucket, "baseline/") == [key]
+    before = account.default(POLICY_ARN)
+    assert stack.call(stack.member_key, "127.0.0.2")[0] == 200
+    printed = script("entry", "list")
+    assert re.search(rf"{OFFICE}\s+permanent", printed) and re.search(r"127.0.0.2/32\s+granted\s+alice since 20", printed), printed
+    assert "nothing outside the list differs" in script("baseline", "check", "--arn", POLICY_ARN)
+
+    new = ROOT / "tests" / "policies" / "deny-office.json"
+    printed = script("baseline", "save", "--arn", POLICY_ARN, "--file", str(new))
+    assert "added 123.123.123.123/32" in printed and f"removed {OFFICE}" in printed and "outside the list differs" in printed
+    assert b"123.123.123.123/32" in account.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    bad = script("baseline", "save", "--arn", POLICY_ARN, "--file", str(ROOT / "Makefile"), expect=1)
+    assert "not valid JSON" in bad and b"123.123.123.123/32" in account.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+
+    edited = account.document(POLICY_ARN)
+    edited["Statement"][0]["Condition"]["NotIpAddress"]["aws:SourceIp"].append("203.0.113.9/32")
+    account.iam.create_policy_version(PolicyArn=POLICY_ARN, PolicyDocument=json.dumps(edited), SetAsDefault=True)
+    assert re.search(r"203.0.113.9/32\s+by hand", script("entry", "list"))
+    assert "would_roll_back" in script("rollback", before, "--arn", POLICY_ARN, "--dry-run")
+    assert "removed 203.0.113.9/32" in script("rollback", before, "--arn", POLICY_ARN)
+    assert account.entries(POLICY_ARN) == [OFFICE, "127.0.0.2/32"], "who is in stays in"
+    assert "there is no version v999" in script("rollback", "v999", "--arn", POLICY_ARN, expect=1)

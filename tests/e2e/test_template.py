@@ -1,5 +1,6 @@
 """The template as it was built and as it was deployed."""
 import yaml
+from runtime import ADD_IP, RESET_POLICY, Function, add
 from stack import BUILT, POLICY_ARN
 from conftest import HELPER_ARN, JUMP_ARN, OTHER_ARN, SECOND_ARN
 
@@ -73,50 +74,49 @@ def test_the_schedule_has_a_name_of_its_own_and_the_time_zone_is_in_the_template
     assert event["ScheduleExpressionTimezone"] == {"Ref": "ResetTimeZone"}
 
 
-def logs(stack, function, outcome, seconds=10):
-    """The lines of a function's log with this outcome; the emulator shows a log a little later."""
-    import json
-    import time
-    group = stack.aws("lambda", "get-function-configuration", "--function-name", function)["LoggingConfig"]["LogGroup"]
-    deadline = time.monotonic() + seconds
-    while True:
-        events = stack.aws("logs", "filter-log-events", "--log-group-name", group)["events"]
-        found = [json.loads(e["message"]) for e in events if e["message"].startswith("{") and f'"outcome":"{outcome}"' in e["message"]]
-        if found or time.monotonic() > deadline:
-            return found
-        time.sleep(0.3)
+def built():
+    """The built template, for what the emulator takes without showing it."""
+    return yaml.safe_load((BUILT / "template.yaml").read_text())["Resources"]
 
 
 def test_every_alarm_is_there_and_tells_the_topic(stack):
-    alarms = {alarm["MetricName"]: alarm for alarm in stack.aws("cloudwatch", "describe-alarms")["MetricAlarms"] if "AlarmActions" in alarm}
-    assert {"ResetsCompleted", "AddErrors", "PercentFull", "Unauthorized", "Errors"} <= set(alarms), set(alarms)
-    for alarm in alarms.values():
-        assert alarm["AlarmActions"] == [stack.outputs["AlarmTopic"]]
-    heartbeat = alarms["ResetsCompleted"]
+    alarms = stack.aws("cloudwatch", "describe-alarms")["MetricAlarms"]
+    assert sorted(alarm["MetricName"] for alarm in alarms) == ["AddErrors", "Errors", "Errors", "PercentFull", "ResetsCompleted", "Unauthorized"]
+    assert all(alarm["AlarmActions"] == [stack.outputs["AlarmTopic"]] for alarm in alarms), alarms
+    heartbeat = next(alarm for alarm in alarms if alarm["MetricName"] == "ResetsCompleted")
     assert heartbeat["TreatMissingData"] == "breaching" and heartbeat["Period"] * heartbeat["EvaluationPeriods"] == 26 * 3600
-    config = stack.aws("lambda", "get-function-event-invoke-config", "--function-name", stack.outputs["ResetFunction"])
-    assert config["DestinationConfig"]["OnFailure"]["Destination"] == stack.outputs["AlarmTopic"]
+    config = built()["ResetPolicyFunction"]["Properties"]["EventInvokeConfig"]
+    assert config["DestinationConfig"]["OnFailure"] == {"Type": "SNS", "Destination": {"Ref": "Alarms"}}
 
 
-def test_old_leases_and_grants_end_and_baselines_are_kept(stack):
-    rules = stack.aws("s3api", "get-bucket-lifecycle-configuration", "--bucket", stack.outputs["StateBucket"])["Rules"]
-    prefixes = {rule.get("Prefix") or rule.get("Filter", {}).get("Prefix") for rule in rules}
-    assert prefixes == {"lease.json", "grants/"}
+def test_old_leases_and_grants_end_and_baselines_are_kept():
+    rules = built()["StateBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    assert {rule["Prefix"] for rule in rules} == {"lease.json", "grants/"}
+    assert all(set(rule) <= {"Id", "Status", "Prefix", "NoncurrentVersionExpiration", "ExpiredObjectDeleteMarker"} for rule in rules)
 
 
 def test_the_metric_filters_name_what_the_functions_log(stack, account):
-    filters = {f["filterName"]: f["filterPattern"] for f in stack.aws("logs", "describe-metric-filters")["metricFilters"]}
-    patterns = " ".join(filters.values())
+    patterns = " ".join(f["filterPattern"] for f in stack.aws("logs", "describe-metric-filters")["metricFilters"])
     for part in ('$.fields.outcome = "reset_completed"', '$.fields.outcome = "unauthorized"', "$.fields.percent_full", '$.level = "ERROR"'):
-        assert part in patterns, filters
-    assert stack.call(stack.member_key, "127.0.0.2")[0] == 200
-    stack.call("wrong", "127.0.0.2")
-    account.invoke(stack.outputs["ResetFunction"])
-    add_ip = next(f["FunctionName"] for f in stack.aws("lambda", "list-functions")["Functions"] if "AddIpFunction" in f["FunctionName"])
-    added = logs(stack, add_ip, "added")[-1]
-    assert added["fields"]["member"] == "alice" and 0 < added["fields"]["percent_full"] < 100, added
-    assert added["fields"]["source.network"] == "127.0.0.2/32" and added["fields"]["policy.arn"], added
-    assert logs(stack, add_ip, "unauthorized")
-    assert logs(stack, stack.outputs["ResetFunction"], "reset_completed")
-    everything = stack.aws("logs", "filter-log-events", "--log-group-name", stack.aws("lambda", "get-function-configuration", "--function-name", add_ip)["LoggingConfig"]["LogGroup"])
-    assert stack.member_key not in str(everything), "a key is never logged"
+        assert part in patterns, patterns
+    settings = {
+        "AWS_ENDPOINT_URL": stack.endpoint, "POLICY_ARNS": POLICY_ARN, "STATE_BUCKET": stack.outputs["StateBucket"],
+        "AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "INFO",
+    }
+    with Function(ADD_IP, settings) as function:
+        assert add(function, stack.member_key, "51.44.71.1")[0] == 200
+        assert add(function, "wrong", "51.44.71.1")[0] == 401
+        lines = function.log()
+    added = next(line["fields"] for line in lines if line["fields"].get("outcome") == "added")
+    assert (added["member"], added["source.network"], added["policy.arn"]) == ("alice", "51.44.71.1/32", POLICY_ARN), added
+    assert added["policy.version"].startswith("v") and 0 < added["percent_full"] < 100, added
+    assert any(line["fields"].get("outcome") == "unauthorized" for line in lines)
+    assert stack.member_key not in str(lines) and "wrong" not in str(lines), "a key is never logged"
+    with Function(RESET_POLICY, settings, timeout=120) as function:
+        function.call({})
+        assert any(line["fields"].get("outcome") == "reset_completed" for line in function.log())
+    with Function(RESET_POLICY, {**settings, "POLICY_ARNS": "arn:aws:iam::000000000000:policy/nowhere"}, timeout=120) as function:
+        failed, _ = function.call({})
+        lines = function.log()
+    assert failed and any(line["level"] == "ERROR" for line in lines)
+    assert not any(line["fields"].get("outcome") == "reset_completed" for line in lines)
