@@ -1,4 +1,4 @@
-//! The promises, as checks on everything that happened: of DESIGN's list in the order of the README.
+//! The promises, as checks on everything that happened, in the order of the README.
 
 use std::collections::BTreeSet;
 
