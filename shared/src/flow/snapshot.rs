@@ -58,12 +58,16 @@ pub async fn look(call: Invocation<'_>, target: &Target, mark: &Mark, patience: 
         Patience::Little => 2,
         Patience::Holder => LOOKS,
     };
-    let mut found = None;
+    let (mut found, mut highest) = (None, None);
     for attempt in 0..looks {
         if attempt > 0 {
             pause(Duration::from_millis(150 << attempt)).await;
         }
-        if let Some(snapshot) = call.read(once(call, target, mark)).await.map_err(|e| e.at(target.arn()))? {
+        let (newest, snapshot) = call.read(once(call, target, mark)).await.map_err(|e| e.at(target.arn()))?;
+        // IAM's answers are not monotonic: a list that is behind an earlier one is stale, whatever the mark says.
+        highest = highest.max(newest);
+        if let Some(mut snapshot) = snapshot {
+            snapshot.fresh &= newest == highest;
             let fresh = snapshot.fresh;
             found = Some(snapshot);
             if fresh {
@@ -74,19 +78,20 @@ pub async fn look(call: Invocation<'_>, target: &Target, mark: &Mark, patience: 
     Ok(found)
 }
 
-async fn once(call: Invocation<'_>, target: &Target, mark: &Mark) -> Result<Option<Snapshot>, Error> {
+/// One look, and the newest version that it saw, also where that version's document could not be had.
+async fn once(call: Invocation<'_>, target: &Target, mark: &Mark) -> Result<(Option<VersionId>, Option<Snapshot>), Error> {
     let iam = call.aws.iam(target);
     if target.kind() == TargetKind::Role {
         let document = iam.trust_policy(target).await?;
         let hash = document.sha256();
         let expected = mark.last.iter().chain(mark.pending.iter().map(|intent| &intent.sha256));
         let fresh = mark.last.is_none() || expected.into_iter().any(|known| *known == hash);
-        return Ok(Some(Snapshot { document, versions: None, fresh }));
+        return Ok((None, Some(Snapshot { document, versions: None, fresh })));
     }
     let versions = iam.versions(target.arn()).await?;
     let fresh = last_version(mark)?.is_none_or(|last| versions.newest() >= last) || planted(Fault::TrustStaleList);
     let document = iam.version_document(target.arn(), versions.default).await?;
-    Ok(document.map(|document| Snapshot { document, versions: Some(versions), fresh }))
+    Ok((Some(versions.newest()), document.map(|document| Snapshot { document, versions: Some(versions), fresh })))
 }
 
 /// The newest verified version by the mark of a policy.
