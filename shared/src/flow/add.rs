@@ -1,19 +1,17 @@
 //! Adding a network: answer from reads where that is true, otherwise put a grant and publish under the lease.
 
-use std::collections::BTreeMap;
-
 use futures_util::future::{join, try_join, try_join_all};
 
 use super::Invocation;
 use super::holder::{Applicant, Finish, Turn};
 use super::publish::{Base, Done, Job, Published, base, publish, with_intents};
 use super::seen::{Allowed, Seen, has_baseline};
-use super::snapshot::{Patience, Snapshot, look};
+use super::snapshot::{Snapshot, in_force};
 use crate::aws::lease::{Held, Reading};
 use crate::baseline::Baseline;
 use crate::document::Document;
 use crate::error::Error;
-use crate::gate::Gate;
+use crate::gate::{Entry, Gate, covered};
 use crate::grant::{Grant, Member, networks_by_age};
 use crate::lease::{Kind, Mark, Record};
 use crate::network::Network;
@@ -271,8 +269,7 @@ impl<'a> Holder<'a> {
         let marks: Vec<(&Target, Mark)> =
             call.config.targets.iter().map(|target| (target, self.held.record.mark(target.arn()))).collect();
         let bases = try_join_all(marks.iter().map(async |(target, mark)| {
-            let snapshot = look(call, target, mark, Patience::Holder).await?;
-            let snapshot = snapshot.ok_or_else(|| Error::Busy("IAM does not show the policy's default version".to_owned()))?;
+            let snapshot = in_force(call, target, mark).await?;
             base(call, target, mark, snapshot).await
         }));
         let baselines = try_join_all(marks.iter().map(|(target, mark)| has_baseline(call, target, mark)));
@@ -338,11 +335,12 @@ impl<'a> Holder<'a> {
     fn covered(&self, done: &[Done<'_>]) -> Vec<Network> {
         let mut networks = networks_by_age(&self.grants);
         networks.push(self.applied.network);
-        networks.retain(|network| {
-            done.iter().all(|one| {
-                Gate::find(&one.document, &self.call.config.gate_sids).is_ok_and(|gate| gate.covers(&one.document, network))
-            })
-        });
+        let entries = |one: &Done<'_>| {
+            let gate = Gate::find(&one.document, &self.call.config.gate_sids);
+            gate.map(|gate| gate.entries(&one.document)).unwrap_or_default()
+        };
+        let lists: Vec<Vec<Entry>> = done.iter().map(entries).collect();
+        networks.retain(|network| lists.iter().all(|entries| covered(entries, network)));
         networks.dedup();
         networks
     }
@@ -384,8 +382,7 @@ impl<'a> Holder<'a> {
     /// Gives the lease back without having written; a grant is taken back before that, so that nobody publishes it.
     async fn give_up(self, error: Error) -> Error {
         withdraw(self.call, self.applied, self.granted_before, &error).await;
-        let marks: BTreeMap<String, Mark> = self.held.record.targets.clone();
-        Finish::new(self.call, self.held, marks, Vec::new(), true, Vec::new()).run_and_log().await;
+        Finish::unwritten(self.call, self.held).run_and_log().await;
         error
     }
 }

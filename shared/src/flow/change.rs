@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use super::Invocation;
 use super::holder::{Applicant, Finish, Turn};
 use super::publish::{Base, Job, Published, base, publish};
-use super::snapshot::{Patience, look};
+use super::snapshot::in_force;
 use crate::aws::lease::{Held, Reading};
 use crate::document::Document;
 use crate::error::Error;
@@ -77,8 +77,7 @@ async fn bases<'a>(
     let seen = targets.iter().map(async |target| {
         let mark = marks.get(target.arn()).cloned().unwrap_or_default();
         let found = async {
-            let snapshot = look(call, target, &mark, Patience::Holder).await?;
-            let snapshot = snapshot.ok_or_else(|| Error::Busy("IAM does not show the policy's default version".to_owned()))?;
+            let snapshot = in_force(call, target, &mark).await?;
             base(call, target, &mark, snapshot).await
         };
         let found = found.await;
@@ -87,11 +86,29 @@ async fn bases<'a>(
     join_all(seen).await
 }
 
+/// Makes the change on every target, or with `dry_run` only tells what it would do. `errors` are what went wrong before.
+///
+/// # Errors
+/// [`Failed`], naming every target that was left as it was.
+pub async fn apply(
+    call: Invocation<'_>,
+    targets: &[&Target],
+    change: &Change<'_>,
+    dry_run: bool,
+    mut errors: Vec<Error>,
+) -> Result<Vec<Outcome>, Failed> {
+    let done = match dry_run {
+        true => rehearse(call, targets, change, &mut errors).await?,
+        false => perform(call, targets, change, &mut errors).await?,
+    };
+    if errors.is_empty() { Ok(done) } else { Err(Failed { done, errors }) }
+}
+
 /// Tells what [`perform`] would do, and writes nothing anywhere.
 ///
 /// # Errors
 /// When the lease or the grants cannot be read; a target that cannot is named in `errors`.
-pub async fn rehearse(
+async fn rehearse(
     call: Invocation<'_>,
     targets: &[&Target],
     change: &Change<'_>,
@@ -125,7 +142,7 @@ pub async fn rehearse(
 ///
 /// # Errors
 /// When the lease was not had or not given back, or grants could not be deleted.
-pub async fn perform(
+async fn perform(
     call: Invocation<'_>,
     targets: &[&Target],
     change: &Change<'_>,
@@ -138,8 +155,7 @@ pub async fn perform(
     let grants = match delete_grants(call, &held, change).await {
         Ok(grants) => grants,
         Err(e) => {
-            let marks = held.record.targets.clone();
-            Finish::new(call, held, marks, Vec::new(), true, Vec::new()).run_and_log().await;
+            Finish::unwritten(call, held).run_and_log().await;
             return Err(e);
         }
     };

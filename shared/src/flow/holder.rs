@@ -153,6 +153,13 @@ impl Finish {
         Self { aws: call.aws.clone(), held, record, surplus }
     }
 
+    /// Prepares the release of a lease under which nothing was written.
+    #[must_use]
+    pub fn unwritten(call: Invocation<'_>, held: Held) -> Self {
+        let marks = held.record.targets.clone();
+        Self::new(call, held, marks, Vec::new(), true, Vec::new())
+    }
+
     /// Prunes, oldest first, and gives the lease back. A version that was not pruned is logged, and left to the next.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use futures_util::future::{try_join, try_join_all};
 
 use super::Invocation;
-use super::snapshot::{Patience, Snapshot, look};
+use super::snapshot::{Snapshot, in_force};
 use crate::baseline::Baseline;
 use crate::document::Document;
 use crate::error::Error;
@@ -66,12 +66,12 @@ pub struct Inventory {
 /// Lists every target.
 ///
 /// # Errors
-/// As [`look`]; the errors of [`Gate::find`], naming the target.
+/// As [`in_force`]; the errors of [`Gate::find`], naming the target.
 pub async fn inventory<'a>(call: Invocation<'a>) -> Result<Vec<Inventory>, Error> {
     let reading = call.read(call.aws.state.lease()).await?;
     let one = async |target: &'a Target| {
         let mark = reading.record.as_ref().map(|record| record.mark(target.arn())).unwrap_or_default();
-        let (snapshot, baseline) = try_join(seen(call, target, &mark), call.read(call.aws.state.baseline(target))).await?;
+        let (snapshot, baseline) = try_join(in_force(call, target, &mark), call.read(call.aws.state.baseline(target))).await?;
         let baseline =
             baseline.and_then(|text| Document::parse(&text).ok()).and_then(|document| check(call, target, document).ok());
         Ok::<_, Error>((target, snapshot, baseline))
@@ -79,11 +79,6 @@ pub async fn inventory<'a>(call: Invocation<'a>) -> Result<Vec<Inventory>, Error
     let (targets, grants) =
         try_join(try_join_all(call.config.targets.iter().map(one)), call.read(call.aws.state.grants())).await?;
     targets.into_iter().map(|(target, snapshot, baseline)| list(call, target, &snapshot, baseline.as_ref(), &grants)).collect()
-}
-
-async fn seen(call: Invocation<'_>, target: &Target, mark: &Mark) -> Result<Snapshot, Error> {
-    let snapshot = look(call, target, mark, Patience::Holder).await?;
-    snapshot.ok_or_else(|| Error::Busy("IAM does not show the policy's default version".to_owned()))
 }
 
 fn check(call: Invocation<'_>, target: &Target, document: Document) -> Result<Baseline, Error> {
@@ -144,7 +139,8 @@ pub async fn candidate(call: Invocation<'_>, target: &Target, document: Option<D
     let document = match document {
         Some(document) => document,
         None => {
-            let (snapshot, grants) = try_join(seen(call, target, &Mark::default()), call.read(call.aws.state.grants())).await?;
+            let (snapshot, grants) =
+                try_join(in_force(call, target, &Mark::default()), call.read(call.aws.state.grants())).await?;
             let gate = Gate::find(&snapshot.document, sids).map_err(|e| e.at(target.arn()))?;
             gate.without(&snapshot.document, &networks_by_age(&grants))
         }

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 
 use super::Invocation;
-use super::change::{Change, Failed, Outcome, perform, rehearse};
+use super::change::{Change, Failed, Outcome, apply};
 use crate::baseline::Baseline;
 use crate::document::Document;
 use crate::error::Error;
@@ -35,12 +35,12 @@ pub async fn reset(call: Invocation<'_>, dry_run: bool) -> Result<Vec<Outcome>, 
     let targets: Vec<&Target> = usable.iter().map(|(target, _)| *target).collect();
     // Grants that are newer than the lease were asked for after the reset began, and stay.
     let change = Change { ends: &|grant, leased_at| grant.granted_at <= leased_at, document: &restored };
-    let done = if dry_run {
-        rehearse(call, &targets, &change, &mut errors).await?
-    } else {
-        perform(call, &targets, &change, &mut errors).await?
+    let answer = apply(call, &targets, &change, dry_run, errors).await;
+    let done = match &answer {
+        Ok(done) => done,
+        Err(failed) => &failed.done,
     };
-    for Outcome { arn, difference, .. } in &done {
+    for Outcome { arn, difference, .. } in done {
         if !difference.by_hand.is_empty() {
             tracing::warn!(
                 target.arn = arn,
@@ -49,7 +49,7 @@ pub async fn reset(call: Invocation<'_>, dry_run: bool) -> Result<Vec<Outcome>, 
             );
         }
     }
-    if errors.is_empty() { Ok(done) } else { Err(Failed { done, errors }) }
+    answer
 }
 
 async fn read_baseline<'a>(call: Invocation<'_>, target: &'a Target) -> (&'a Target, Result<Baseline, Error>) {

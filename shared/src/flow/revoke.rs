@@ -3,7 +3,7 @@
 use futures_util::future::try_join_all;
 
 use super::Invocation;
-use super::change::{Change, Failed, Outcome, perform, rehearse};
+use super::change::{Change, Failed, Outcome, apply};
 use crate::document::Document;
 use crate::error::Error;
 use crate::gate::Gate;
@@ -44,12 +44,7 @@ pub async fn revoke(call: Invocation<'_>, revocation: &Revocation, dry_run: bool
     };
     let targets: Vec<&Target> = call.config.targets.iter().collect();
     let change = Change { ends: &ends, document: &document };
-    let mut errors = Vec::new();
-    let done = match dry_run {
-        true => rehearse(call, &targets, &change, &mut errors).await?,
-        false => perform(call, &targets, &change, &mut errors).await?,
-    };
-    if errors.is_empty() { Ok(done) } else { Err(Failed { done, errors }) }
+    apply(call, &targets, &change, dry_run, Vec::new()).await
 }
 
 /// The networks on each target's baseline; none where there is no readable one.

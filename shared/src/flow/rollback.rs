@@ -1,7 +1,7 @@
 //! Going back to an older version of a policy, without losing anybody's live entry.
 
 use super::Invocation;
-use super::change::{Change, Failed, Outcome, perform, rehearse};
+use super::change::{Change, Failed, Outcome, apply};
 use super::snapshot::document_of;
 use crate::document::Document;
 use crate::error::Error;
@@ -24,10 +24,5 @@ pub async fn rollback(call: Invocation<'_>, target: &Target, to: VersionId, dry_
     let gate = Gate::find(&older, &call.config.gate_sids).map_err(|e| e.at(target.arn()))?;
     let document = |_: &Target, _: &Document, grants: &[Grant]| Ok(gate.with(&older, &networks_by_age(grants)));
     let change = Change { ends: &|_, _| false, document: &document };
-    let mut errors = Vec::new();
-    let done = match dry_run {
-        true => rehearse(call, &[target], &change, &mut errors).await?,
-        false => perform(call, &[target], &change, &mut errors).await?,
-    };
-    if errors.is_empty() { Ok(done) } else { Err(Failed { done, errors }) }
+    apply(call, &[target], &change, dry_run, Vec::new()).await
 }

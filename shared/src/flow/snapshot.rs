@@ -78,6 +78,15 @@ pub async fn look(call: Invocation<'_>, target: &Target, mark: &Mark, patience: 
     Ok(found)
 }
 
+/// What is in force, for a caller that cannot go on without it.
+///
+/// # Errors
+/// As [`look`]; [`Error::Busy`] when no document could be had.
+pub async fn in_force(call: Invocation<'_>, target: &Target, mark: &Mark) -> Result<Snapshot, Error> {
+    let snapshot = look(call, target, mark, Patience::Holder).await?;
+    snapshot.ok_or_else(|| Error::Busy("IAM does not show the policy's default version".to_owned()))
+}
+
 /// One look, and the newest version that it saw, also where that version's document could not be had.
 async fn once(call: Invocation<'_>, target: &Target, mark: &Mark) -> Result<(Option<VersionId>, Option<Snapshot>), Error> {
     let iam = call.aws.iam(target);
