@@ -1,7 +1,7 @@
 PYTHON ?= python3
 SEEDS ?= 200000
 
-.PHONY: demo local test unit e2e simulate lint
+.PHONY: demo local test unit e2e simulate bench lint
 
 demo:  ## the whole story on the local stack, then everything is stopped
 	@$(PYTHON) local/stack.py demo
@@ -20,6 +20,11 @@ e2e:   ## the deployed release binaries on the local stack
 
 simulate: ## SEEDS=n schedules of the simulation
 	SEEDS=$(SEEDS) cargo test --workspace --locked --test simulation -- --nocapture the_promises_hold
+
+bench: ## measures this machine against a function that does nothing; writes docs/performance.md
+	cargo build --release --locked -p add-ip -p reset-policy -p empty
+	cargo build --workspace --all-targets --locked
+	target/debug/bench
 
 lint:  ## format, lints, docs, templates
 	cargo fmt --check

@@ -201,19 +201,27 @@ class Stack:
         if self.before:
             self.before(self)
         say("sam deploy --config-env local")
+        self.outputs = self.sam_deploy("ip-gate", self.parameters)
+        self.url = self.local_url(self.outputs["AddUrl"])
+
+    def sam_deploy(self, name, parameters):
+        """Deploys the built template as a stack of this name; -> its outputs."""
         command = ["sam", "deploy", "--config-env", "local", "--config-file", ROOT / "samconfig.toml", "--template-file", local_template()]
-        if self.parameters:
-            parameters = {"PolicyArns": POLICY_ARN, "AddressScope": "any", **self.parameters}
-            command += ["--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())]
+        command += ["--stack-name", name]
+        if parameters:
+            parameters = {"PolicyArns": POLICY_ARN, "AddressScope": "any", **parameters}
+            command += ["--parameter-overrides", *(f"{key}={value}" for key, value in parameters.items())]
         output = subprocess.PIPE if self.quiet or not sys.stdout.isatty() else None
         done = subprocess.run(command, cwd=BUILT, env=self.environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, text=True)
         if done.returncode != 0:
             raise Problem("`sam deploy` failed, see above\n" + (done.stdout or ""))
-        stack = self.aws("cloudformation", "describe-stacks", "--stack-name", "ip-gate")["Stacks"][0]
-        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-        # https://<id>.execute-api.<region>.<suffix>/gate/add on AWS; here the id is part of a name that is loopback.
-        api = self.outputs["AddUrl"].split("//")[1].split(".")[0]
-        self.url = f"http://{api}.execute-api.localhost:{self.port}/gate/add"
+        stack = self.aws("cloudformation", "describe-stacks", "--stack-name", name)["Stacks"][0]
+        return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+    def local_url(self, url):
+        """https://<id>.execute-api.<region>.<suffix>/gate/add on AWS; here the id is part of a name that is loopback."""
+        host, path = url.split("//")[1].split("/", 1)
+        return f"http://{host.split('.')[0]}.execute-api.localhost:{self.port}/{path}"
 
     def aws(self, *arguments, key="test", secret="test"):
         """Runs the AWS CLI and returns what it prints, read as JSON."""

@@ -4,16 +4,10 @@ use std::collections::BTreeSet;
 
 use allowlist::Document;
 use fakes::world::read_gate;
-use fakes::{Act, Op, POLICY, Script, World, add_config, add_event, gate, reset_config};
+use fakes::{Act, OFFICE, Op, POLICY, Script, World, add_config, add_event, gate, office, reset_config};
 use serde_json::{Value, json};
 
 const HOME: &str = "51.44.71.80";
-const OFFICE: &str = "123.123.123.123/32";
-
-/// A policy with the office on its list, in version 1.
-fn office() -> World {
-    World::with_policy(&[(1, gate(&[OFFICE], &["s3:Get*"]))])
-}
 
 fn creates(op: &Op) -> bool {
     matches!(op, Op::Create(..))

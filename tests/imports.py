@@ -5,7 +5,7 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PURE = ["baseline", "config", "document", "error", "gate", "gate_tests", "grant", "lease", "network", "plan", "target", "versions"]
+PURE = ["baseline", "config", "coverage", "document", "error", "gate", "gate_tests", "grant", "lease", "network", "notice", "plan", "target", "versions"]
 
 
 def wrong():

@@ -21,6 +21,8 @@ pub struct Config {
     pub gate_sids: Vec<String>,
     /// Characters allowed in a trust policy.
     pub trust_policy_limit: usize,
+    /// The SNS topic that is told of every change, by its ARN; `None` for nobody.
+    pub notify_topic: Option<String>,
 }
 
 impl Config {
@@ -173,6 +175,17 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         targets
     }
 
+    fn topic(&mut self, name: &str) -> Option<String> {
+        let arn = self.text(name);
+        if arn.is_empty() {
+            return None;
+        }
+        if !matches!(arn.split(':').collect::<Vec<_>>().as_slice(), ["arn", _, "sns", _, _, topic] if !topic.is_empty()) {
+            self.mistakes.push(format!("{name} is `{arn}`, set it to an ARN like `arn:aws:sns:eu-west-1:111122223333:topic`"));
+        }
+        Some(arn)
+    }
+
     fn config(&mut self) -> Config {
         if self.list("POLICY_ARNS").is_empty() && self.list("ROLE_ARNS").is_empty() {
             self.mistakes.push("POLICY_ARNS and ROLE_ARNS are both empty, name at least one policy or role".to_owned());
@@ -195,6 +208,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
             state_bucket,
             gate_sids: self.list("GATE_SIDS"),
             trust_policy_limit: self.number("TRUST_POLICY_LIMIT", 2048, 1, 65_536),
+            notify_topic: self.topic("NOTIFY_TOPIC"),
         }
     }
 }
@@ -224,6 +238,7 @@ mod tests {
             "IPV6_PREFIX_LENGTH",
             "MAX_GRANTS_PER_MEMBER",
             "TRUST_POLICY_LIMIT",
+            "NOTIFY_TOPIC",
         ]
         .iter()
         .map(|name| (*name, " "))
@@ -263,6 +278,7 @@ mod tests {
             ("IPV6_PREFIX_LENGTH", "129"),
             ("MAX_GRANTS_PER_MEMBER", "0"),
             ("TRUST_POLICY_LIMIT", "big"),
+            ("NOTIFY_TOPIC", "arn:aws:iam::111122223333:policy/gate"),
         ])
         .unwrap_err();
         for part in [
@@ -276,6 +292,7 @@ mod tests {
             "48 to 128",
             "MAX_GRANTS_PER_MEMBER",
             "TRUST_POLICY_LIMIT",
+            "NOTIFY_TOPIC",
         ] {
             assert!(message.contains(part), "{part} in {message}");
         }

@@ -34,8 +34,11 @@ impl Document {
     /// [`Error::MalformedDocument`] when it is not JSON, not an object, or has a key twice: one of the two would be lost.
     pub fn parse(json: &str) -> Result<Self, Error> {
         let malformed = |e: serde_json::Error| Error::MalformedDocument(format!("not valid JSON: {e}"));
-        let NoKeyTwice = serde_json::from_str(json).map_err(malformed)?;
         let value: Value = serde_json::from_str(json).map_err(malformed)?;
+        if pairs(&value) != pairs_written(json) {
+            // The parser has kept one of two: find out which key it is.
+            let NoKeyTwice = serde_json::from_str(json).map_err(malformed)?;
+        }
         if value.is_object() { Ok(Self(value)) } else { Err(Error::MalformedDocument("not a JSON object".to_owned())) }
     }
 
@@ -66,7 +69,10 @@ impl Document {
     /// error as a sixth version.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.render().chars().count()
+        let mut counter = Characters(0);
+        // The counter takes everything, and a document has no keys but strings: there is nothing to fail.
+        let _ = serde_json::to_writer(&mut counter, &self.0);
+        counter.0
     }
 
     /// SHA-256 of the document in lower-case hex, the same for documents that are equal as JSON.
@@ -97,6 +103,44 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
         let _ = write!(hex, "{byte:02x}");
         hex
     })
+}
+
+/// Counts the characters of UTF-8 text.
+struct Characters(usize);
+
+impl std::io::Write for Characters {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.iter().filter(|byte| **byte & 0xC0 != 0x80).count();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// How many keys all objects have together.
+fn pairs(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => items.iter().map(pairs).sum(),
+        Value::Object(map) => map.len() + map.values().map(pairs).sum::<usize>(),
+        _ => 0,
+    }
+}
+
+/// How many keys stand in JSON text that is known to be well-formed: one before each colon outside of strings.
+fn pairs_written(json: &str) -> usize {
+    let (mut in_string, mut escaped, mut pairs) = (false, false, 0);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            b':' if !in_string => pairs += 1,
+            _ => {}
+        }
+    }
+    pairs
 }
 
 /// Any JSON in which no object has a key twice.
@@ -168,6 +212,8 @@ mod tests {
             assert!(error.to_string().contains("stands twice"), "{error}");
         }
         Document::parse(r#"{"a":{"b":1},"b":{"a":1.5,"b":-2}}"#).unwrap();
+        Document::parse(r#"{"a:\\":"\":{\\","b":[":",{"c":":"}]}"#).unwrap();
+        Document::parse(r#"{"a":"\\","\u0061":1}"#).unwrap_err();
     }
 
     #[test]

@@ -5,10 +5,11 @@
 //! never touched.
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html#Conditions_IPAddress>
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use serde_json::Value;
 
+use crate::coverage::Coverage;
 use crate::document::Document;
 use crate::error::Error;
 use crate::network::Network;
@@ -43,14 +44,9 @@ impl Entry {
         Self { text, network }
     }
 
-    /// Whether two spellings name the same entry.
-    #[must_use]
-    pub fn same_as(&self, other: &Self) -> bool {
-        self.identity() == other.identity()
-    }
-
     /// What two spellings of the same entry have in common.
-    fn identity(&self) -> String {
+    #[must_use]
+    pub fn identity(&self) -> String {
         self.network.map_or_else(|| self.text.clone(), |network| network.to_string())
     }
 }
@@ -103,8 +99,9 @@ impl Gate {
         let networks = |place: &Place| -> BTreeSet<String> {
             place.list(document).map(entries_of).unwrap_or_default().iter().map(Entry::identity).collect()
         };
-        let expected = networks(first);
-        if gate.0.iter().any(|place| networks(place) != expected) {
+        let mut others = gate.0.iter().skip(1).peekable();
+        let expected = if others.peek().is_some() { networks(first) } else { BTreeSet::new() };
+        if others.any(|place| networks(place) != expected) {
             return Err(Error::AmbiguousGate(format!(
                 "the lists of {} differ, set GATE_SIDS to the one that members' addresses belong on",
                 join(found.into_iter().map(|(_, name)| name).collect())
@@ -119,37 +116,45 @@ impl Gate {
         self.0.first().and_then(|place| place.list(document)).map(entries_of).unwrap_or_default()
     }
 
+    /// What the list covers.
+    #[must_use]
+    pub fn coverage(&self, document: &Document) -> Coverage {
+        let list = self.0.first().and_then(|place| place.list(document));
+        let items = list.map(|list| list.as_array().map_or(std::slice::from_ref(list), Vec::as_slice)).unwrap_or_default();
+        items.iter().filter_map(|item| item.as_str()?.parse().ok()).collect()
+    }
+
     /// Whether every address of `network` is on the list.
     #[must_use]
     pub fn covers(&self, document: &Document, network: &Network) -> bool {
-        covered(&self.entries(document), network)
+        self.coverage(document).covers(network)
     }
 
     /// The document with the networks appended that its list does not cover yet, in the order given.
     #[must_use]
     pub fn with(&self, document: &Document, networks: &[Network]) -> Document {
-        let mut entries = self.entries(document);
-        let mut missing = Vec::new();
-        for network in networks {
-            if !covered(&entries, network) {
-                entries.push(Entry { text: network.to_string(), network: Some(*network) });
-                missing.push(Value::from(network.to_string()));
-            }
-        }
+        let mut listed = self.coverage(document);
+        let missing: Vec<Network> = networks.iter().copied().filter(|network| listed.add(*network)).collect();
         let mut changed = document.clone();
-        if !missing.is_empty() {
-            self.each_list(&mut changed, |items| items.extend(missing.iter().cloned()));
-        }
+        self.append(&mut changed, &missing);
         changed
+    }
+
+    /// Appends networks that the list does not cover.
+    pub(crate) fn append(&self, document: &mut Document, missing: &[Network]) {
+        if !missing.is_empty() {
+            self.each_list(document, |items| items.extend(missing.iter().map(|network| Value::from(network.to_string()))));
+        }
     }
 
     /// The document without the entries that are exactly one of `networks`.
     #[must_use]
     pub fn without(&self, document: &Document, networks: &[Network]) -> Document {
-        let unwanted = |value: &Value| Entry::new(value).network.is_some_and(|network| networks.contains(&network));
+        let networks: HashSet<&Network> = networks.iter().collect();
+        let unwanted = |entry: &Entry| entry.network.is_some_and(|network| networks.contains(&network));
         let mut changed = document.clone();
-        if self.entries(document).iter().any(|e| e.network.is_some_and(|network| networks.contains(&network))) {
-            self.each_list(&mut changed, |items| items.retain(|value| !unwanted(value)));
+        if self.entries(document).iter().any(unwanted) {
+            self.each_list(&mut changed, |items| items.retain(|value| !unwanted(&Entry::new(value))));
         }
         changed
     }
@@ -196,10 +201,6 @@ impl Place {
         };
         statement.get_mut("Condition")?.get_mut(&self.operator)?.get_mut(&self.key)
     }
-}
-
-pub(crate) fn covered(entries: &[Entry], network: &Network) -> bool {
-    entries.iter().any(|entry| entry.network.is_some_and(|listed| listed.covers(network)))
 }
 
 fn join(names: BTreeSet<String>) -> String {

@@ -3,6 +3,7 @@
 //! Everything about a grant is in the listing (network and member in the key, time in `LastModified`), so that
 //! reading all of them costs one call and no two writers share an object.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -101,13 +102,8 @@ impl Grant {
 pub fn networks_by_age(grants: &[Grant]) -> Vec<Network> {
     let mut sorted: Vec<&Grant> = grants.iter().collect();
     sorted.sort_by_key(|grant| (grant.granted_at, grant.network));
-    let mut networks = Vec::with_capacity(sorted.len());
-    for grant in sorted {
-        if !networks.contains(&grant.network) {
-            networks.push(grant.network);
-        }
-    }
-    networks
+    let mut seen = HashSet::with_capacity(sorted.len());
+    sorted.into_iter().map(|grant| grant.network).filter(|network| seen.insert(*network)).collect()
 }
 
 #[cfg(test)]

@@ -6,13 +6,16 @@
 pub mod aws;
 pub mod baseline;
 pub mod config;
+pub mod coverage;
 pub mod document;
 pub mod error;
 pub mod flow;
 pub mod gate;
 pub mod grant;
 pub mod lease;
+pub mod log;
 pub mod network;
+pub mod notice;
 pub mod plan;
 pub mod planted;
 pub mod target;

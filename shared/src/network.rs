@@ -47,6 +47,25 @@ impl Network {
         self.0.contains(&other.0)
     }
 
+    /// Whether it is an IPv4 network.
+    #[must_use]
+    pub fn is_ipv4(&self) -> bool {
+        self.0.addr().is_ipv4()
+    }
+
+    /// How many leading bits all its addresses share.
+    #[must_use]
+    pub fn prefix_length(&self) -> u8 {
+        self.0.prefix_len()
+    }
+
+    /// The network of `length` leading bits around this one; itself where that would be narrower.
+    #[must_use]
+    pub fn widened(&self, length: u8) -> Self {
+        let length = length.min(self.prefix_length());
+        IpNet::new(self.0.addr(), length).map_or(*self, |net| Self(net.trunc()))
+    }
+
     /// Whether the network is half an address family or more: on a list, that is no gate.
     #[must_use]
     pub fn covers_half_a_family(&self) -> bool {

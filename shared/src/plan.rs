@@ -1,9 +1,12 @@
 //! What to write: the decisions of both functions, as pure functions from documents to documents.
 
+use std::collections::HashSet;
+
 use crate::baseline::Baseline;
+use crate::coverage::Coverage;
 use crate::document::Document;
 use crate::error::Error;
-use crate::gate::{Entry, Gate, covered};
+use crate::gate::{Entry, Gate};
 use crate::grant::{Grant, Member, networks_by_age};
 use crate::network::Network;
 
@@ -14,19 +17,27 @@ use crate::network::Network;
 /// [`Error::PolicyFull`] when `own` does not fit; the errors of [`Gate::find`].
 pub fn admit(base: &Document, sids: &[String], limit: usize, own: &Network, grants: &[Grant]) -> Result<Document, Error> {
     let gate = Gate::find(base, sids)?;
-    let with_own = gate.with(base, &[*own]);
-    let size = with_own.size();
-    if with_own != *base && size > limit {
+    let mut listed = gate.coverage(base);
+    let mut new = base.clone();
+    let missing = listed.add(*own);
+    if missing {
+        gate.append(&mut new, &[*own]);
+    }
+    let size = new.size();
+    if missing && size > limit {
         return Err(Error::PolicyFull { entries: gate.entries(base).len(), size, limit });
     }
-    Ok(gate.with(&with_own, &fitting(&gate, &with_own, grants, limit.saturating_sub(size))))
+    gate.append(&mut new, &fitting(&gate, listed, grants, limit.saturating_sub(size)));
+    Ok(new)
 }
 
 /// The baseline with every grant's network that fits: what a reset writes.
 #[must_use]
 pub fn restore(baseline: &Baseline, grants: &[Grant], limit: usize) -> Document {
     let Baseline { document, gate, .. } = baseline;
-    gate.with(document, &fitting(gate, document, grants, limit.saturating_sub(document.size())))
+    let mut new = document.clone();
+    gate.append(&mut new, &fitting(gate, gate.coverage(document), grants, limit.saturating_sub(document.size())));
+    new
 }
 
 /// `base` without the `revoked` networks, but for those that are permanent or that somebody was granted too.
@@ -42,26 +53,23 @@ pub fn withdraw(
     remaining: &[Grant],
 ) -> Result<Document, Error> {
     let gate = Gate::find(base, sids)?;
-    let stays = |network: &Network| permanent.contains(network) || remaining.iter().any(|grant| grant.network == *network);
-    let gone: Vec<Network> = revoked.iter().filter(|network| !stays(network)).copied().collect();
-    let without = gate.without(base, &gone);
-    let new = gate.with(&without, &fitting(&gate, &without, remaining, limit.saturating_sub(without.size())));
+    let stay: HashSet<&Network> = permanent.iter().chain(remaining.iter().map(|grant| &grant.network)).collect();
+    let gone: Vec<Network> = revoked.iter().filter(|network| !stay.contains(network)).copied().collect();
+    let mut new = gate.without(base, &gone);
+    let more = fitting(&gate, gate.coverage(&new), remaining, limit.saturating_sub(new.size()));
+    gate.append(&mut new, &more);
     if gate.entries(&new).is_empty() {
         return Err(Error::MalformedDocument("its list would be empty, add a permanent network first".to_owned()));
     }
     Ok(new)
 }
 
-/// The networks of the grants, oldest first, that fit into `room` characters beside what `document` lists.
-fn fitting(gate: &Gate, document: &Document, grants: &[Grant], mut room: usize) -> Vec<Network> {
-    let entries = gate.entries(document);
+/// The networks of the grants, oldest first, that are not `listed` yet and fit into `room` characters.
+fn fitting(gate: &Gate, mut listed: Coverage, grants: &[Grant], mut room: usize) -> Vec<Network> {
     let mut networks = networks_by_age(grants);
     networks.retain(|network| {
-        if covered(&entries, network) {
-            return false;
-        }
         let needed = gate.listed_len(network);
-        let fits = needed <= room;
+        let fits = needed <= room && listed.add(*network);
         if fits {
             room -= needed;
         }
@@ -102,14 +110,16 @@ pub fn difference(current: &Document, new: &Document, sids: &[String], grants: &
         Ok((entries, rest)) => (entries, Some(rest)),
         Err(_) => (Vec::new(), None),
     };
-    let missing_from = |entry: &Entry, others: &[Entry]| !others.iter().any(|other| other.same_as(entry));
+    let identities = |entries: &[Entry]| entries.iter().map(Entry::identity).collect::<HashSet<_>>();
+    let (known_before, known_after) = (identities(&before), identities(&after));
     let texts = |entries: Vec<&Entry>| entries.into_iter().map(|entry| entry.text.clone()).collect::<Vec<_>>();
-    let removed: Vec<&Entry> = before.iter().filter(|entry| missing_from(entry, &after)).collect();
-    let granted = |entry: &&&Entry| !grants.iter().any(|grant| Some(grant.network) == entry.network);
+    let removed: Vec<&Entry> = before.iter().filter(|entry| !known_after.contains(&entry.identity())).collect();
+    let granted: HashSet<Network> = grants.iter().map(|grant| grant.network).collect();
+    let by_hand = |entry: &&Entry| entry.network.is_none_or(|network| !granted.contains(&network));
     Difference {
-        by_hand: texts(removed.iter().filter(granted).copied().collect()),
+        by_hand: texts(removed.iter().copied().filter(by_hand).collect()),
         removed: texts(removed),
-        restored: texts(after.iter().filter(|entry| missing_from(entry, &before)).collect()),
+        restored: texts(after.iter().filter(|entry| !known_before.contains(&entry.identity())).collect()),
         drift: rest_before.as_ref() != Some(&rest_after),
     }
 }

@@ -19,7 +19,7 @@ class Account:
             endpoint_url=endpoint, region_name=REGION, aws_access_key_id=root, aws_secret_access_key="test",
             config=Config(s3={"addressing_style": "path"}, retries={"mode": "standard"}),
         )
-        self.iam, self.s3, self.lambda_ = (boto3.client(name, **options) for name in ("iam", "s3", "lambda"))
+        self.iam, self.s3, self.lambda_, self.sns, self.sqs = (boto3.client(name, **options) for name in ("iam", "s3", "lambda", "sns", "sqs"))
 
     def empty_bucket(self, bucket):
         for item in self.s3.list_objects_v2(Bucket=bucket).get("Contents", []):

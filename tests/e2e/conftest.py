@@ -48,7 +48,7 @@ def trust(*arns):
 
 @pytest.fixture(scope="session")
 def stack():
-    parameters = {"PolicyArns": f"{POLICY_ARN},{SECOND_ARN}", "RoleArns": f"{JUMP_ARN},{OTHER_ARN}", "AssumeRoles": HELPER_ARN}
+    parameters = {"PolicyArns": f"{POLICY_ARN},{SECOND_ARN}", "RoleArns": f"{JUMP_ARN},{OTHER_ARN}", "AssumeRoles": HELPER_ARN, "NotifyChanges": "true"}
     with Stack(quiet=True, before=prepare, parameters=parameters) as stack:
         roles = stack.outputs["FunctionRoles"].split(",")
         stack.aws("iam", "update-assume-role-policy", "--role-name", "ip-gate", "--policy-document", json.dumps(trust(*roles)), key=OTHER_ACCOUNT)

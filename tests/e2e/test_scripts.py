@@ -3,6 +3,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 from stack import POLICY_ARN, ROOT
@@ -76,6 +77,26 @@ def test_a_gate_is_made_attached_to_nobody(account, script):
     for wrong in ("0.0.0.0/0", "office"):
         assert f"`{wrong}`" in script("gate", "create", "--cidr", wrong, expect=1)
     assert "EntityAlreadyExists" in script("gate", "create", "--cidr", "203.0.113.7", "--name", "fresh-gate", expect=1)
+
+
+def test_a_gate_is_lifted_for_a_while_and_closes_again_by_itself(stack, account, user, script):
+    assert account.signed_status(user, "127.0.0.9") == 403
+    script("baseline", "save", "--arn", POLICY_ARN)
+    assert "at most 24 hours" in script("gate", "lift", "--hours", "25", "--arn", POLICY_ARN, expect=1)
+    printed = script("gate", "lift", "--hours", "1", "--arn", POLICY_ARN)
+    assert account.signed_status(user, "127.0.0.9") == 200
+    # Whoever adds meanwhile changes nothing but the list, and is in when the gate is closed before its time.
+    assert stack.call(stack.member_key, "127.0.0.2")[0] == 200
+    assert account.signed_status(user, "127.0.0.9") == 200
+    script(*re.search(r"scripts/(rollback) (v\d+) (--arn) (\S+)", printed).groups())
+    assert (account.signed_status(user, "127.0.0.9"), account.signed_status(user, "127.0.0.2")) == (403, 200)
+    script("gate", "lift", "--hours", "0.001", "--arn", POLICY_ARN)
+    deadline = time.monotonic() + 30
+    while account.signed_status(user, "127.0.0.9") == 200:
+        assert time.monotonic() < deadline, "the gate did not close by itself"
+        time.sleep(0.2)
+    script("reset")
+    assert "DateGreaterThan" not in account.document(POLICY_ARN)["Statement"][0]["Condition"]
 
 
 def test_the_list_the_baseline_and_older_versions_are_one_short_command_each(stack, account, script):

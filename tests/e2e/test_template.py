@@ -52,6 +52,10 @@ def test_each_role_names_exactly_what_it_touches(stack):
                         assert resource in (POLICY_ARN, SECOND_ARN), statement
                     elif action.startswith("sts:"):
                         assert resource == HELPER_ARN, statement
+                    elif action.startswith("sns:"):
+                        assert (action, resource) == ("sns:Publish", stack.outputs["AlarmTopic"]), statement
+                    elif action.startswith("logs:"):
+                        assert resource.startswith("arn:aws:logs:") and f"{kind}Logs" in resource, statement
                     elif action.startswith("s3:"):
                         assert resource.startswith(bucket), statement
                         assert resource in (bucket, bucket + "/lease.json") or resource.endswith(("/baseline/*", "/members/*", "/grants/*"))

@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
@@ -38,26 +39,27 @@ pub trait Director: Send + Sync {
 /// One author's connection to the world.
 #[derive(Clone)]
 pub struct Connection {
-    author: usize,
+    author: Arc<AtomicUsize>,
     director: Arc<dyn Director>,
 }
 
 impl Connection {
-    pub fn new(author: usize, director: Arc<dyn Director>) -> Self {
+    /// `author` is who calls now; one process handles one request after the other.
+    pub fn new(author: Arc<AtomicUsize>, director: Arc<dyn Director>) -> Self {
         Self { author, director }
     }
 }
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Connection({})", self.author)
+        write!(f, "Connection({:?})", self.author)
     }
 }
 
 impl HttpConnector for Connection {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let op = wire::read(&request);
-        let fate = self.director.decide(self.author, op.clone());
+        let fate = self.director.decide(self.author.load(Ordering::Relaxed), op.clone());
         HttpConnectorFuture::new(async move {
             match fate.await {
                 Fate::Answered(reply, now) => Ok(wire::write(&op, &reply, now)),

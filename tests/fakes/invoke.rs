@@ -1,8 +1,10 @@
 //! Invoking the real handlers on a fake account: events in, answers out.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use allowlist::aws::Aws;
+use allowlist::flow::holder::Finish;
 use allowlist::{AddConfig, Config};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_iam::config::{Credentials, SharedCredentialsProvider};
@@ -44,7 +46,7 @@ fn read(variables: &[(&str, &str)], name: &str) -> Option<String> {
 }
 
 /// The SDK's settings on a fake account.
-pub fn sdk(author: usize, director: Arc<dyn Director>) -> SdkConfig {
+pub fn sdk(author: Arc<AtomicUsize>, director: Arc<dyn Director>) -> SdkConfig {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
@@ -90,22 +92,19 @@ impl Caller {
         Self { author, director }
     }
 
-    /// Sends an event to add-ip; its work after the response is done too.
+    /// Sends an event to add-ip, in a process of its own; its work after the response is done too.
     pub async fn event(&self, config: AddConfig, event: Value) -> Answer {
-        let aws = Aws::new(&sdk(self.author, self.director.clone()), &config.config).await;
-        let deps = add_ip::Deps { config, aws };
-        let request_id = format!("add-{}", self.author);
-        let (response, finish) = add_ip::handle(LambdaEvent::new(event, context(&request_id)), &deps).await;
-        let response = serde_json::to_value(response).unwrap();
-        if let Some(finish) = finish {
-            finish.run_and_log().await;
-        }
-        let body = response["body"].as_str().unwrap();
-        Answer {
-            status: u16::try_from(response["statusCode"].as_u64().unwrap()).unwrap(),
-            headers: response["headers"].clone(),
-            body: serde_json::from_str(body).unwrap_or_else(|_| Value::from(body)),
-        }
+        Box::pin(self.function(config).await.event(event)).await
+    }
+
+    /// A process of add-ip, which keeps what it knows from one event to the next.
+    pub async fn function(&self, config: AddConfig) -> Function {
+        let aws = Aws::new(&self.sdk(), &config.config);
+        Function { deps: add_ip::Deps { config, aws }, request_id: format!("add-{}", self.author) }
+    }
+
+    fn sdk(&self) -> SdkConfig {
+        sdk(Arc::new(AtomicUsize::new(self.author)), self.director.clone())
     }
 
     /// `GET /add` from an address, by a member.
@@ -115,10 +114,41 @@ impl Caller {
 
     /// Invokes reset-policy.
     pub async fn reset(&self, config: Config, event: Value) -> Result<Value, lambda_runtime::Diagnostic> {
-        let aws = Aws::new(&sdk(self.author, self.director.clone()), &config).await;
+        let aws = Aws::new(&self.sdk(), &config);
         let deps = reset_policy::Deps { config, aws };
         let request_id = format!("reset-{}", self.author);
-        reset_policy::handle(LambdaEvent::new(event, context(&request_id)), &deps).await
+        Box::pin(reset_policy::handle(LambdaEvent::new(event, context(&request_id)), &deps)).await
+    }
+}
+
+/// A process of add-ip.
+pub struct Function {
+    deps: add_ip::Deps,
+    request_id: String,
+}
+
+impl Function {
+    /// Handles an event, and does the work after the response.
+    pub async fn event(&self, event: Value) -> Answer {
+        let (answer, finish) = self.answer(event).await;
+        if let Some(finish) = finish {
+            finish.run_and_log().await;
+        }
+        answer
+    }
+
+    /// Handles an event; -> the answer, and what is left to do after it.
+    pub async fn answer(&self, event: Value) -> (Answer, Option<Box<Finish>>) {
+        let event = LambdaEvent::new(event, context(&self.request_id));
+        let (response, finish) = add_ip::handle(event, &self.deps).await;
+        let response = serde_json::to_value(response).unwrap();
+        let body = response["body"].as_str().unwrap();
+        let answer = Answer {
+            status: u16::try_from(response["statusCode"].as_u64().unwrap()).unwrap(),
+            headers: response["headers"].clone(),
+            body: serde_json::from_str(body).unwrap_or_else(|_| Value::from(body)),
+        };
+        (answer, finish)
     }
 }
 

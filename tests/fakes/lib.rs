@@ -10,7 +10,7 @@ pub mod wire;
 pub mod world;
 
 pub use connection::{Connection, Director, Fate};
-pub use invoke::{Answer, Caller, add_config, add_event, reset_config};
+pub use invoke::{Answer, Caller, Function, add_config, add_event, reset_config};
 pub use script::{Act, Script};
 pub use world::{Op, POLICY, Shared, World};
 
@@ -20,4 +20,12 @@ pub fn gate(entries: &[&str], tags: &[&str]) -> String {
     format!(
         r#"{{"Version":"2012-10-17","Statement":[{{"Sid":"Gate","Effect":"Deny","Action":"*","Resource":"*","Condition":{{"NotIpAddress":{{"aws:SourceIp":{entries}}}}}}},{{"Sid":"Other","Effect":"Allow","Action":{tags},"Resource":"*"}}]}}"#
     )
+}
+
+/// The permanent entry of [`office`].
+pub const OFFICE: &str = "123.123.123.123/32";
+
+/// A policy with the office on its list, in version 1.
+pub fn office() -> World {
+    World::with_policy(&[(1, gate(&[OFFICE], &["s3:Get*"]))])
 }

@@ -1,4 +1,4 @@
-//! The protocols of IAM (Query) and S3 (REST), as far as the functions speak them.
+//! The protocols of IAM and SNS (Query) and S3 (REST), as far as the functions speak them.
 
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::DateTime;
@@ -7,7 +7,7 @@ use aws_smithy_types::date_time::Format;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use std::collections::HashMap;
 
-use crate::world::{Condition, Op, Reply};
+use crate::world::{Condition, EPOCH, Op, Reply};
 
 /// Where the SDK is told that AWS is.
 pub const ENDPOINT: &str = "http://aws.test";
@@ -20,7 +20,7 @@ pub fn read(request: &HttpRequest) -> Op {
     let uri: http::Uri = request.uri().parse().unwrap();
     let body = String::from_utf8(request.body().bytes().unwrap_or_default().to_vec()).unwrap();
     if uri.path() == "/" {
-        return read_iam(&body);
+        return read_query(&body);
     }
     let path = percent_decode_str(uri.path()).decode_utf8().unwrap().into_owned();
     let key = path.trim_start_matches('/').strip_prefix(BUCKET).unwrap().trim_start_matches('/').to_owned();
@@ -40,7 +40,7 @@ pub fn read(request: &HttpRequest) -> Op {
     }
 }
 
-fn read_iam(body: &str) -> Op {
+fn read_query(body: &str) -> Op {
     let form: HashMap<String, String> = form_urlencoded::parse(body.as_bytes()).into_owned().collect();
     let field = |name: &str| form.get(name).cloned().unwrap_or_default();
     let id = || field("VersionId").trim_start_matches('v').parse().unwrap();
@@ -54,8 +54,14 @@ fn read_iam(body: &str) -> Op {
         "DeletePolicyVersion" => Op::Delete(field("PolicyArn"), id()),
         "GetRole" => Op::GetRole(field("RoleName")),
         "UpdateAssumeRolePolicy" => Op::UpdateTrust(field("RoleName"), field("PolicyDocument")),
+        "Publish" => Op::Publish { topic: field("TopicArn"), subject: field("Subject"), message: field("Message") },
         other => panic!("the fakes know no {other}"),
     }
+}
+
+/// When a version was created: later ones later.
+fn created_at(id: u64) -> String {
+    DateTime::from_secs(EPOCH + i64::try_from(id).unwrap()).fmt(Format::DateTime).unwrap()
 }
 
 /// The answer as it goes over the wire; `now` is the service's clock.
@@ -71,8 +77,9 @@ pub fn write(op: &Op, reply: &Reply, now: i64) -> HttpResponse {
         Reply::Versions { ids, default } => {
             let member = |id: &u64| {
                 format!(
-                    "<member><VersionId>v{id}</VersionId><IsDefaultVersion>{}</IsDefaultVersion><CreateDate>2026-01-01T00:00:{id:02}Z</CreateDate></member>",
-                    id == default
+                    "<member><VersionId>v{id}</VersionId><IsDefaultVersion>{}</IsDefaultVersion><CreateDate>{}</CreateDate></member>",
+                    id == default,
+                    created_at(*id)
                 )
             };
             let versions: String = ids.iter().map(member).collect();
@@ -94,7 +101,10 @@ pub fn write(op: &Op, reply: &Reply, now: i64) -> HttpResponse {
             200,
             iam(
                 "CreatePolicyVersion",
-                format!("<PolicyVersion><VersionId>v{id}</VersionId><IsDefaultVersion>true</IsDefaultVersion></PolicyVersion>"),
+                format!(
+                    "<PolicyVersion><VersionId>v{id}</VersionId><IsDefaultVersion>true</IsDefaultVersion><CreateDate>{}</CreateDate></PolicyVersion>",
+                    created_at(*id)
+                ),
             ),
         ),
         Reply::Object { etag, body, modified } => {

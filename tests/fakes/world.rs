@@ -14,7 +14,7 @@ pub const POLICY: &str = "arn:aws:iam::111122223333:policy/gate";
 /// Seconds since 1970 at which every fake world begins.
 pub const EPOCH: i64 = 1_800_000_000;
 
-/// One call of IAM or S3.
+/// One call of IAM, S3 or SNS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
     ListVersions(String),
@@ -31,6 +31,12 @@ pub enum Op {
     },
     Remove(String),
     List(String),
+    /// A notice to an SNS topic.
+    Publish {
+        topic: String,
+        subject: String,
+        message: String,
+    },
     /// A person in the console reads what is in force and saves it with these entries and tags added, in one moment.
     Edit {
         arn: String,
@@ -42,7 +48,7 @@ pub enum Op {
 impl Op {
     /// Whether IAM answers it.
     pub fn is_iam(&self) -> bool {
-        !matches!(self, Self::Get(_) | Self::Put { .. } | Self::Remove(_) | Self::List(_))
+        !matches!(self, Self::Get(_) | Self::Put { .. } | Self::Remove(_) | Self::List(_) | Self::Publish { .. })
     }
 
     /// Whether it only reads IAM, and so may be answered with something old.
@@ -277,6 +283,15 @@ impl World {
         }
     }
 
+    /// The notices that topics were told, as JSON.
+    pub fn notices(&self) -> Vec<Value> {
+        let message = |call: &Call| match &call.op {
+            Op::Publish { message, .. } if call.reply == Reply::Done => serde_json::from_str(message).ok(),
+            _ => None,
+        };
+        self.calls.iter().filter_map(message).collect()
+    }
+
     /// Makes one call, and records it.
     pub fn apply(&mut self, author: usize, op: &Op, lag: usize) -> Reply {
         self.step += 1;
@@ -336,6 +351,7 @@ impl World {
                 self.objects.remove(key);
                 Reply::Done
             }
+            Op::Publish { .. } => Reply::Done,
             Op::List(prefix) => {
                 let hits = self.objects.iter().filter(|(key, _)| key.starts_with(prefix));
                 Reply::Listing(hits.map(|(key, object)| (key.clone(), object.modified)).collect())

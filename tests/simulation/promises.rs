@@ -34,7 +34,7 @@ pub fn violations(scenario: &Scenario, outcome: &Outcome) -> Vec<String> {
     }
     let expected = |ack: &Ack| {
         let words: &[&str] = match ack.actor {
-            Actor::Add(_) => &["added", "already_allowed", "busy", "throttled"],
+            Actor::Add(_) | Actor::AddBoth(..) => &["added", "already_allowed", "busy", "throttled"],
             Actor::Reset => &["reset", "unchanged", "busy", "throttled", "aws_error", "baseline_unusable"],
             _ => &["edited"],
         };

@@ -28,6 +28,8 @@ pub fn net(name: &str) -> &'static str {
 pub enum Actor {
     /// A member adds the entry of that name.
     Add(&'static str),
+    /// One process adds one entry after the other, and keeps what it knows in between.
+    AddBoth(&'static str, &'static str),
     /// A reset.
     Reset,
     /// A person in the console adds a statement's tag.
@@ -61,11 +63,11 @@ const fn scenario(name: &'static str, start: Start, actors: &'static [Actor]) ->
     Scenario { name, start, actors, late: false }
 }
 
-use Actor::{Add, EditEntry, EditTag, Reset};
+use Actor::{Add, AddBoth, EditEntry, EditTag, Reset};
 use Start::{Clean, First, Steady};
 
 /// All of them.
-pub static SCENARIOS: [Scenario; 23] = [
+pub static SCENARIOS: [Scenario; 27] = [
     scenario("two first adds", First, &[Add("A"), Add("B")]),
     scenario("first add and console", First, &[Add("A"), EditTag]),
     scenario("first adds, crash, reset", First, &[Add("A"), Add("B"), Reset]),
@@ -86,6 +88,10 @@ pub static SCENARIOS: [Scenario; 23] = [
     Scenario { name: "late requests: two adds", start: Steady, actors: &[Add("A"), Add("B")], late: true },
     Scenario { name: "late requests: add and reset", start: Steady, actors: &[Add("A"), Reset], late: true },
     scenario("reset, add, console", Steady, &[Reset, Add("A"), EditTag]),
+    scenario("warm and reset", Steady, &[AddBoth("A", "B"), Reset]),
+    scenario("warm and console", Steady, &[AddBoth("A", "Y"), EditTag, EditEntry]),
+    scenario("warm after a reset, removed one again", Clean, &[AddBoth("X", "X"), Reset]),
+    scenario("two warm ones", Steady, &[AddBoth("A", "X"), AddBoth("B", "A")]),
     scenario("rush", Steady, &[Add("A"), Add("B"), Add("C"), Add("Y"), Add("X")]),
     scenario("rush and reset", Clean, &[Add("A"), Reset, Add("B"), Add("C"), EditTag]),
     Scenario {
@@ -133,5 +139,5 @@ pub fn world(start: Start, policies: &[&str]) -> World {
 
 /// The policies of a schedule: every third has two.
 pub fn policies(seed: u64) -> &'static [&'static str] {
-    if (seed / 23) % 3 == 2 { &[POLICY, SECOND] } else { &[POLICY] }
+    if (seed / SCENARIOS.len() as u64) % 3 == 2 { &[POLICY, SECOND] } else { &[POLICY] }
 }

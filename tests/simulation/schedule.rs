@@ -2,6 +2,7 @@
 //! it happens, and how.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -144,6 +145,9 @@ struct Schedule {
     started: BTreeMap<usize, usize>,
 }
 
+/// What is added to an author for the next request that the same process handles.
+const NEXT: usize = 1000;
+
 /// An IAM write starts with at least six seconds of the lease left, and the lease outlives any request.
 const LATEST: Duration = Duration::from_millis(5900);
 
@@ -259,10 +263,11 @@ impl Schedule {
 
     fn kill(&mut self, author: usize, what: &str) {
         self.note(author, what);
-        if let Some((_, task)) = self.tasks.iter().find(|(owner, _)| *owner == author) {
+        let process = author % NEXT;
+        if let Some((_, task)) = self.tasks.iter().find(|(owner, _)| *owner == process) {
             task.abort();
         }
-        self.gatekeeper.queue.lock().unwrap().retain(|pending| pending.author != author);
+        self.gatekeeper.queue.lock().unwrap().retain(|pending| pending.author % NEXT != process);
     }
 
     fn answer(&mut self, pending: Pending, lag: usize) {
@@ -344,35 +349,49 @@ impl Schedule {
 /// One actor, from its first call to what it is told, and on to its work after the answer.
 async fn perform(author: usize, actor: Actor, director: Gatekeeper, world: Shared, acks: Arc<Mutex<Vec<Ack>>>, policies: &str) {
     let start = world.lock().step;
-    let told = |word: &str| {
+    let told_as = |author: usize, actor: Actor, word: &str| {
         let mut world = world.lock();
         world.step += 1;
         acks.lock().unwrap().push(Ack { author, actor, word: word.to_owned(), start, end: world.step });
     };
+    let told = |word: &str| told_as(author, actor, word);
     let variables = [("POLICY_ARNS", policies)];
-    let mut context = Context::default();
-    context.request_id = format!("{actor:?}-{author}");
+    let request = |author: usize| {
+        let mut context = Context::default();
+        context.request_id = format!("{actor:?}-{author}");
+        context
+    };
     let shared: Arc<dyn Director> = Arc::new(director.clone());
     match actor {
-        Actor::Add(name) => {
+        Actor::Add(_) | Actor::AddBoth(..) => {
             let config = add_config(&variables);
-            let aws = Aws::new(&sdk(author, shared), &config.config).await;
+            let caller = Arc::new(AtomicUsize::new(author));
+            let aws = Aws::new(&sdk(caller.clone(), shared), &config.config);
             let deps = add_ip::Deps { config, aws };
-            let address = net(name).trim_end_matches("/32");
-            let mut event = add_event("alice", address);
-            event["headers"] = json!({ "x-api-key": key("alice") });
-            let (response, finish) = add_ip::handle(LambdaEvent::new(event, context), &deps).await;
-            let body: Value = serde_json::from_str(&response.body).unwrap();
-            told(body.get("error").or(body.get("status")).and_then(Value::as_str).unwrap());
-            if let Some(finish) = finish {
-                finish.run_and_log().await;
+            let names = match actor {
+                Actor::AddBoth(first, second) => vec![first, second],
+                Actor::Add(name) => vec![name],
+                _ => Vec::new(),
+            };
+            for (index, name) in names.into_iter().enumerate() {
+                let author = author + index * NEXT;
+                caller.store(author, Ordering::Relaxed);
+                let address = net(name).trim_end_matches("/32");
+                let mut event = add_event("alice", address);
+                event["headers"] = json!({ "x-api-key": key("alice") });
+                let (response, finish) = add_ip::handle(LambdaEvent::new(event, request(author)), &deps).await;
+                let body: Value = serde_json::from_str(&response.body).unwrap();
+                told_as(author, Actor::Add(name), body.get("error").or(body.get("status")).and_then(Value::as_str).unwrap());
+                if let Some(finish) = finish {
+                    finish.run_and_log().await;
+                }
             }
         }
         Actor::Reset => {
             let config = reset_config(&variables);
-            let aws = Aws::new(&sdk(author, shared), &config).await;
+            let aws = Aws::new(&sdk(Arc::new(AtomicUsize::new(author)), shared), &config);
             let deps = reset_policy::Deps { config, aws };
-            match reset_policy::handle(LambdaEvent::new(json!({}), context), &deps).await {
+            match reset_policy::handle(LambdaEvent::new(json!({}), request(author)), &deps).await {
                 Ok(report) => told(report["status"].as_str().unwrap()),
                 Err(error) => told(&error.error_type),
             }

@@ -12,12 +12,14 @@ use std::time::{Duration, SystemTime};
 use allowlist::aws::Aws;
 use allowlist::aws::lease::Reading;
 use allowlist::aws::state::rfc3339;
-use allowlist::flow::add::{Added, Applied, Failed, add, authenticate};
+use allowlist::flow::add::{Added, Applied, Failed, Outcome, add, authenticate};
 use allowlist::flow::holder::Finish;
 use allowlist::flow::status::{Status, status};
 use allowlist::flow::{Invocation, time_until};
 use allowlist::grant::member_object;
+use allowlist::notice::{Addition, Notice};
 use allowlist::{AddConfig, Error, Member, Network};
+use futures_util::future::join;
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -61,6 +63,7 @@ pub async fn handle(event: LambdaEvent<Value>, deps: &Deps) -> (Response, Option
         }
         Err(Rejected::Failure(failure)) => {
             report(&failure);
+            tell(call, &failure.failed.written, None).await;
             (Answer::failed(&failure.failed).respond(&event, reset), None)
         }
     }
@@ -125,7 +128,7 @@ async fn admit(call: Invocation<'_>, event: &Event, config: &AddConfig) -> Resul
     }
     let applied = Applied { network, member, max_grants: config.max_grants_per_member };
     match add(call, reading, &applied).await {
-        Ok(added) => Ok(answer(&applied, added)),
+        Ok(added) => Ok(answer(call, &applied, added).await),
         Err(error) => Err(failed(error, applied.member)),
     }
 }
@@ -181,7 +184,7 @@ fn network(event: &Event, config: &AddConfig) -> Result<Network, Rejected> {
     Ok(network)
 }
 
-fn answer(applied: &Applied, added: Added) -> Admitted {
+async fn answer(call: Invocation<'_>, applied: &Applied, added: Added) -> Admitted {
     let word = added.change().word();
     let member = applied.member.as_ref().map(Member::to_string);
     for outcome in &added.targets {
@@ -192,12 +195,52 @@ fn answer(applied: &Applied, added: Added) -> Admitted {
             policy.arn = outcome.arn,
             policy.version = outcome.version.map(String::from),
             percent_full = outcome.percent_full,
+            listed = (!outcome.listed.is_empty()).then(|| listed(&outcome.listed)),
             "answered"
         );
     }
     let targets = http::targets(&added.targets);
     let body = json!({ "status": word, "network": applied.network, "member": member, "targets": targets });
-    Admitted::Answer(Answer::ok(body), added.finish.map(Box::new))
+    let finish = tell(call, &added.targets, added.finish).await;
+    Admitted::Answer(Answer::ok(body), finish.map(Box::new))
+}
+
+/// Every entry that a version put on the list, each with its members.
+fn listed(entries: &[Addition]) -> String {
+    let entry = |Addition { network, members }: &Addition| {
+        let names: Vec<String> = members.iter().map(Member::to_string).collect();
+        if names.is_empty() { network.clone() } else { format!("{network} ({})", names.join(", ")) }
+    };
+    entries.iter().map(entry).collect::<Vec<_>>().join(" ")
+}
+
+/// Tells the topic, where there is one, of every version that was written. What is left to do is done meanwhile, so
+/// that nobody waits for the lease until the topic has answered.
+async fn tell(call: Invocation<'_>, outcomes: &[Outcome], finish: Option<Finish>) -> Option<Finish> {
+    let notices: Vec<Notice<'_>> =
+        outcomes.iter().filter(|outcome| !outcome.listed.is_empty()).map(|outcome| notice(call, outcome)).collect();
+    if notices.is_empty() || call.aws.topic.is_none() {
+        return finish;
+    }
+    join(call.tell(&notices), async {
+        if let Some(finish) = finish {
+            finish.run_and_log().await;
+        }
+    })
+    .await;
+    None
+}
+
+fn notice<'a>(call: Invocation<'a>, outcome: &'a Outcome) -> Notice<'a> {
+    Notice {
+        outcome: outcome.change.word(),
+        arn: &outcome.arn,
+        version: outcome.version,
+        added: outcome.listed.clone(),
+        removed: Vec::new(),
+        drift: false,
+        request: call.request_id,
+    }
 }
 
 fn report(Failure { failed: Failed { error, written }, member, network }: &Failure) {

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use add_ip::{Deps, handle};
 use after::AfterResponse;
 use allowlist::AddConfig;
-use allowlist::aws::{self, Aws};
+use allowlist::aws::Aws;
+use allowlist::aws::sdk::{self, SdkConfig};
 use allowlist::config::check_runtime;
 use lambda_runtime::layers::TracingLayer;
 use lambda_runtime::{Error, LambdaEvent, Runtime, service_fn};
@@ -24,7 +25,15 @@ async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match run(config).await {
+    allowlist::log::init(variable);
+    let sdk = match sdk::load(variable).await {
+        Ok(sdk) => sdk,
+        Err(mistake) => {
+            eprintln!("add-ip: {mistake}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match run(config, &sdk).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("add-ip: the Lambda runtime ended: {e}");
@@ -33,9 +42,8 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(config: AddConfig) -> Result<(), Error> {
-    lambda_runtime::tracing::init_default_subscriber();
-    let aws = Aws::new(&aws::load().await, &config.config).await;
+async fn run(config: AddConfig, sdk: &SdkConfig) -> Result<(), Error> {
+    let aws = Aws::new(sdk, &config.config);
     let deps = Arc::new(Deps { config, aws });
     let after = AfterResponse::default();
     let left = after.clone();

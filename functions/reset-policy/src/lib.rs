@@ -14,6 +14,7 @@ use allowlist::flow::reset::reset;
 use allowlist::flow::revoke::revoke;
 use allowlist::flow::rollback::rollback;
 use allowlist::flow::{Invocation, time_until};
+use allowlist::notice::{Addition, Notice};
 use command::Command;
 use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde_json::{Value, json};
@@ -65,6 +66,10 @@ pub async fn handle(event: LambdaEvent<Value>, deps: &Deps) -> Result<Value, Dia
         Err(failed) => &failed.done,
     };
     done.iter().for_each(|outcome| log(outcome, command.word(outcome.changed, dry_run)));
+    if !dry_run {
+        let changed = done.iter().filter(|outcome| outcome.changed);
+        call.tell(&changed.map(|outcome| notice(outcome, command.word(true, false), call.request_id)).collect::<Vec<_>>()).await;
+    }
     let outcomes = answer.map_err(|failed| diagnose(&failed))?;
     let changed = outcomes.iter().any(|outcome| outcome.changed);
     if command == Command::Reset && !dry_run {
@@ -119,6 +124,20 @@ fn target(outcome: &Outcome, status: &str) -> Value {
         "restored": outcome.difference.restored,
         "drift": outcome.difference.drift,
     })
+}
+
+fn notice<'a>(outcome: &'a Outcome, word: &'a str, request: &'a str) -> Notice<'a> {
+    let Outcome { arn, version, difference, .. } = outcome;
+    let put_back = |entry: &String| Addition { network: entry.clone(), members: Vec::new() };
+    Notice {
+        outcome: word,
+        arn,
+        version: *version,
+        added: difference.restored.iter().map(put_back).collect(),
+        removed: difference.removed.clone(),
+        drift: difference.drift,
+        request,
+    }
 }
 
 fn log(outcome: &Outcome, word: &str) {

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use allowlist::Config;
-use allowlist::aws::{self, Aws};
+use allowlist::aws::Aws;
+use allowlist::aws::sdk::{self, SdkConfig};
 use allowlist::config::check_runtime;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use reset_policy::{Deps, handle};
@@ -20,7 +21,15 @@ async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match run(config).await {
+    allowlist::log::init(variable);
+    let sdk = match sdk::load(variable).await {
+        Ok(sdk) => sdk,
+        Err(mistake) => {
+            eprintln!("reset-policy: {mistake}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match run(config, &sdk).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("reset-policy: the Lambda runtime ended: {e}");
@@ -29,9 +38,8 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(config: Config) -> Result<(), Error> {
-    lambda_runtime::tracing::init_default_subscriber();
-    let aws = Aws::new(&aws::load().await, &config).await;
+async fn run(config: Config, sdk: &SdkConfig) -> Result<(), Error> {
+    let aws = Aws::new(sdk, &config);
     let deps = Arc::new(Deps { config, aws });
     let handler = service_fn(move |event: LambdaEvent<Value>| {
         let deps = deps.clone();

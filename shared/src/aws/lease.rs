@@ -10,6 +10,7 @@ use aws_sdk_s3::primitives::{ByteStream, DateTime, DateTimeFormat};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::retry::RetryConfig;
 use tokio::time::Instant;
 
 use super::failure::Failure;
@@ -116,7 +117,7 @@ impl State {
     /// [`Error::State`] when it is not what this project writes; [`Error::Aws`], [`Error::Throttled`].
     pub async fn lease(&self) -> Result<Reading, Error> {
         let date = ServerDate::default();
-        let get = self.patient.get_object().bucket(&self.bucket).key(KEY).customize().interceptor(date.clone());
+        let get = self.client.get_object().bucket(&self.bucket).key(KEY).customize().interceptor(date.clone());
         let answer = match get.send().await {
             Ok(answer) => answer,
             Err(e) if is_missing(&e) => return Ok(Reading { etag: None, record: None, written_at: 0, expired: false }),
@@ -183,14 +184,16 @@ impl State {
 
     async fn put_lease(&self, etag: Option<&str>, record: &Record) -> Result<String, Failure> {
         let body = serde_json::to_vec(record).map_err(|_| Failure::Refused)?;
-        let put = self.once.put_object().bucket(&self.bucket).key(KEY).content_type("application/json");
+        let put = self.client.put_object().bucket(&self.bucket).key(KEY).content_type("application/json");
         let unconditional = record.nonce.is_none() && planted(Fault::ReleaseUnconditionally);
         let put = match etag {
             _ if unconditional => put,
             Some(etag) => put.if_match(etag),
             None => put.if_none_match("*"),
         };
-        match put.body(ByteStream::from(body)).send().await {
+        // One attempt: an answer that was lost is settled by reading.
+        let once = aws_sdk_s3::Config::builder().retry_config(RetryConfig::disabled());
+        match put.body(ByteStream::from(body)).customize().config_override(once).send().await {
             Ok(answer) => answer.e_tag().map(str::to_owned).ok_or(Failure::Unanswered),
             Err(e) => {
                 let failure = Failure::of(&e);

@@ -7,6 +7,7 @@ use aws_smithy_runtime_api::http::Response;
 use futures_util::future::try_join_all;
 use serde::Deserialize;
 
+use super::OnFirstUse;
 use super::failure::Failure;
 use crate::document::Document;
 use crate::error::Error;
@@ -17,9 +18,8 @@ use crate::target::Target;
 /// The state bucket.
 #[derive(Clone, Debug)]
 pub struct State {
-    pub(super) patient: aws_sdk_s3::Client,
-    /// Conditional writes of the lease: one attempt each, an answer that was lost is settled by reading.
-    pub(super) once: aws_sdk_s3::Client,
+    /// Retries, but for the lease.
+    pub(super) client: OnFirstUse<aws_sdk_s3::Client>,
     pub(super) bucket: String,
 }
 
@@ -29,8 +29,8 @@ struct MemberFile {
 }
 
 impl State {
-    pub(super) fn new(patient: aws_sdk_s3::Client, once: aws_sdk_s3::Client, bucket: String) -> Self {
-        Self { patient, once, bucket }
+    pub(super) fn new(client: OnFirstUse<aws_sdk_s3::Client>, bucket: String) -> Self {
+        Self { client, bucket }
     }
 
     pub(super) fn location(&self, key: &str) -> String {
@@ -38,7 +38,7 @@ impl State {
     }
 
     async fn text(&self, key: &str) -> Result<Option<String>, Error> {
-        let answer = match self.patient.get_object().bucket(&self.bucket).key(key).send().await {
+        let answer = match self.client.get_object().bucket(&self.bucket).key(key).send().await {
             Ok(answer) => answer,
             Err(e) if is_missing(&e) => return Ok(None),
             Err(e) => return Err(Failure::report(e, "s3:GetObject", &self.location(key))),
@@ -71,7 +71,7 @@ impl State {
     /// [`Error::Aws`], [`Error::Throttled`].
     pub async fn grants(&self) -> Result<Vec<Grant>, Error> {
         let report = |e| Failure::report(e, "s3:ListBucket", &self.location(GRANTS));
-        let mut pages = self.patient.list_objects_v2().bucket(&self.bucket).prefix(GRANTS).into_paginator().send();
+        let mut pages = self.client.list_objects_v2().bucket(&self.bucket).prefix(GRANTS).into_paginator().send();
         let mut grants = Vec::new();
         while let Some(page) = pages.try_next().await.map_err(report)? {
             for object in page.contents() {
@@ -89,7 +89,7 @@ impl State {
     pub async fn put_grant(&self, network: &Network, member: Option<&Member>, request_id: &str) -> Result<(), Error> {
         let key = Grant::object(network, member);
         let body = serde_json::json!({ "network": network, "member": member, "request": request_id }).to_string();
-        let put = self.patient.put_object().bucket(&self.bucket).key(&key).content_type("application/json");
+        let put = self.client.put_object().bucket(&self.bucket).key(&key).content_type("application/json");
         let answer = put.body(ByteStream::from(body.into_bytes())).send().await;
         answer.map(drop).map_err(|e| Failure::report(e, "s3:PutObject", &self.location(&key)))
     }
@@ -101,7 +101,7 @@ impl State {
     pub async fn delete_grants(&self, grants: &[Grant]) -> Result<(), Error> {
         let delete = async |grant: &Grant| {
             let key = Grant::object(&grant.network, grant.member.as_ref());
-            let answer = self.patient.delete_object().bucket(&self.bucket).key(&key).send().await;
+            let answer = self.client.delete_object().bucket(&self.bucket).key(&key).send().await;
             answer.map(drop).map_err(|e| Failure::report(e, "s3:DeleteObject", &self.location(&key)))
         };
         for some in grants.chunks(16) {
@@ -124,7 +124,7 @@ impl State {
     /// [`Error::Aws`], [`Error::Throttled`].
     pub async fn create_baseline(&self, target: &Target, document: &Document) -> Result<bool, Error> {
         let key = target.baseline_object();
-        let put = self.patient.put_object().bucket(&self.bucket).key(&key).content_type("application/json").if_none_match("*");
+        let put = self.client.put_object().bucket(&self.bucket).key(&key).content_type("application/json").if_none_match("*");
         match put.body(ByteStream::from(document.render().into_bytes())).send().await {
             Ok(_) => Ok(true),
             Err(e) if Failure::of(&e) == Failure::Precondition => Ok(false),

@@ -1,6 +1,6 @@
 //! Adding a network: answer from reads where that is true, otherwise put a grant and publish under the lease.
 
-use futures_util::future::{join, try_join, try_join_all};
+use futures_util::future::{join, join_all, try_join, try_join_all};
 
 use super::Invocation;
 use super::holder::{Applicant, Finish, Turn};
@@ -9,13 +9,15 @@ use super::seen::{Allowed, Seen, has_baseline};
 use super::snapshot::{Snapshot, in_force};
 use crate::aws::lease::{Held, Reading};
 use crate::baseline::Baseline;
+use crate::coverage::Coverage;
 use crate::document::Document;
 use crate::error::Error;
-use crate::gate::{Entry, Gate, covered};
+use crate::gate::Gate;
 use crate::grant::{Grant, Member, networks_by_age};
 use crate::lease::{Kind, Mark, Record};
 use crate::network::Network;
-use crate::plan::{admit, check_share};
+use crate::notice::Addition;
+use crate::plan::{admit, check_share, difference};
 use crate::target::{Target, TargetKind};
 use crate::versions::VersionId;
 
@@ -61,6 +63,8 @@ pub struct Outcome {
     pub version: Option<VersionId>,
     /// How much of the characters that IAM allows the document takes, in percent; `None` where nothing was written.
     pub percent_full: Option<usize>,
+    /// What the version put on the list, the entries of others that had waited for it included.
+    pub listed: Vec<Addition>,
 }
 
 /// What an add came to.
@@ -121,9 +125,7 @@ pub async fn add(call: Invocation<'_>, reading: Reading, applied: &Applied) -> R
     let jobs = jobs(call, &seen, applied)?;
     let fast = jobs.filter(|_| seen.stands(call, &reading));
 
-    let state = &call.aws.state;
     let granted_before = seen.holds(&applied.network, applied.member.as_ref());
-    state.put_grant(&applied.network, applied.member.as_ref(), call.request_id).await?;
     match obtain(call, &reading, applied, fast).await {
         Ok(Obtained::Standing(held, jobs)) => {
             Holder { call, applied, held, granted_before, grants: seen.grants }.apply(jobs, true).await
@@ -153,6 +155,8 @@ enum Obtained<'a> {
     Served(Record),
 }
 
+/// Puts the grant and takes the lease, with what is known already both at once: whoever else holds the lease either
+/// lists the grant or is waited for.
 async fn obtain<'a>(
     call: Invocation<'_>,
     reading: &Reading,
@@ -160,17 +164,35 @@ async fn obtain<'a>(
     fast: Option<Vec<Job<'a>>>,
 ) -> Result<Obtained<'a>, Error> {
     let mut applicant = Applicant::new(call, Kind::Add);
-    if let Some(jobs) = fast {
-        let mut record = applicant.record(call, reading);
-        record.targets = with_intents(&record.targets, &jobs, Kind::Add);
-        let noted = record.clone();
-        match applicant.take(call, reading, record).await? {
-            // Nobody of ours wrote since the lease was read.
-            Some(held) if held.record == noted => return Ok(Obtained::Standing(held, jobs)),
-            Some(held) => return Ok(Obtained::Anew(held)),
-            None => {}
+    let grant = call.aws.state.put_grant(&applied.network, applied.member.as_ref(), call.request_id);
+    let Some(jobs) = fast else {
+        grant.await?;
+        return wait(call, applicant, reading, applied).await;
+    };
+    let mut record = applicant.record(call, reading);
+    record.targets = with_intents(&record.targets, &jobs, Kind::Add);
+    let noted = record.clone();
+    let (granted, taken) = join(grant, applicant.take(call, reading, record)).await;
+    let held = match (granted, taken?) {
+        (Ok(()), Some(held)) => held,
+        (Ok(()), None) => return wait(call, applicant, reading, applied).await,
+        (Err(error), None) => return Err(error),
+        (Err(error), Some(held)) => {
+            let marks = reading.record.as_ref().map(|record| record.targets.clone()).unwrap_or_default();
+            Finish::new(call, held, marks, Vec::new(), true, Vec::new()).run_and_log().await;
+            return Err(error);
         }
-    }
+    };
+    // Nobody of ours wrote since the lease was read, if it is as we noted it.
+    Ok(if held.record == noted { Obtained::Standing(held, jobs) } else { Obtained::Anew(held) })
+}
+
+async fn wait<'a>(
+    call: Invocation<'_>,
+    mut applicant: Applicant,
+    reading: &Reading,
+    applied: &Applied,
+) -> Result<Obtained<'a>, Error> {
     Ok(match applicant.wait(call, reading.etag.as_deref(), Some(&applied.network)).await? {
         Turn::Held(held) => Obtained::Anew(held),
         Turn::Served(record) => Obtained::Served(record),
@@ -195,6 +217,7 @@ fn served(call: Invocation<'_>, record: &Record) -> Added {
         change: Change::Added,
         version: record.mark(target.arn()).last.and_then(|last| last.parse().ok()),
         percent_full: None,
+        listed: Vec::new(),
     };
     Added { targets: call.config.targets.iter().map(outcome).collect(), finish: None }
 }
@@ -212,6 +235,7 @@ async fn already_allowed(call: Invocation<'_>, seen: &Seen<'_>, allowed: Allowed
         change: Change::AlreadyAllowed,
         version,
         percent_full: None,
+        listed: Vec::new(),
     };
     Ok(Added { targets: seen.targets.iter().zip(allowed.versions).map(outcome).collect(), finish: None })
 }
@@ -243,7 +267,7 @@ fn job<'a>(
     if !has_baseline {
         capturable(call, target, &base.document, grants).map_err(|e| e.at(target.arn()))?;
     }
-    Ok(Job { target, base, new, mark })
+    Ok(Job { target, base, new, mark, wants_before: !has_baseline })
 }
 
 /// The baseline to capture from what was in force before us: without anybody's temporary entries. Nothing is added
@@ -307,9 +331,10 @@ impl<'a> Holder<'a> {
                 Err(e) => error = error.or(Some(e)),
             }
         }
-        for one in &done {
+        let captured = join_all(done.iter().map(|one| self.capture(one))).await;
+        for (one, captured) in done.iter().zip(captured) {
             // Until the baseline is saved the mark is not: the next add captures it then.
-            if let Err(e) = self.capture(one).await {
+            if let Err(e) = captured {
                 tracing::error!(target.arn = one.target.arn(), error = e.chain(), "the baseline was not saved");
                 if let (Some(mark), Some(held)) =
                     (marks.get_mut(one.target.arn()), self.held.record.targets.get(one.target.arn()))
@@ -319,7 +344,7 @@ impl<'a> Holder<'a> {
             }
         }
         let networks = if error.is_none() { self.covered(&done) } else { Vec::new() };
-        let outcomes = done.iter().map(|one| outcome(self.call, one)).collect();
+        let outcomes = done.iter().map(|one| self.outcome(one)).collect();
         let surplus = done.into_iter().map(|one| (one.target.clone(), one.surplus)).collect();
         let Some(error) = error else {
             let finish = Finish::new(self.call, self.held, marks, networks, accounted, surplus);
@@ -331,16 +356,40 @@ impl<'a> Holder<'a> {
         Err(Failed { error, written })
     }
 
+    fn outcome(&self, done: &Done<'_>) -> Outcome {
+        let Done { target, version, document, replaced, wrote, .. } = done;
+        let entries = || difference(replaced, document, &self.call.config.gate_sids, &[]).restored;
+        Outcome {
+            arn: target.arn().to_owned(),
+            change: if *wrote { Change::Added } else { Change::AlreadyAllowed },
+            version: *version,
+            percent_full: wrote.then(|| document.size() * 100 / self.call.config.limit(target)),
+            listed: if *wrote { entries().into_iter().map(|entry| self.listed(entry)).collect() } else { Vec::new() },
+        }
+    }
+
+    /// Whose an entry is that was put on the list.
+    fn listed(&self, entry: String) -> Addition {
+        let Applied { network, member, .. } = self.applied;
+        let parsed: Option<Network> = entry.parse().ok();
+        let grants = self.grants.iter().filter(|grant| Some(grant.network) == parsed);
+        let mut members: Vec<Member> = grants.filter_map(|grant| grant.member.clone()).collect();
+        members.extend(member.clone().filter(|_| parsed == Some(*network)));
+        members.sort();
+        members.dedup();
+        Addition { network: entry, members }
+    }
+
     /// The networks that every target covers now: waiters among them need no version of their own.
     fn covered(&self, done: &[Done<'_>]) -> Vec<Network> {
         let mut networks = networks_by_age(&self.grants);
         networks.push(self.applied.network);
-        let entries = |one: &Done<'_>| {
+        let coverage = |one: &Done<'_>| {
             let gate = Gate::find(&one.document, &self.call.config.gate_sids);
-            gate.map(|gate| gate.entries(&one.document)).unwrap_or_default()
+            gate.map(|gate| gate.coverage(&one.document)).unwrap_or_default()
         };
-        let lists: Vec<Vec<Entry>> = done.iter().map(entries).collect();
-        networks.retain(|network| lists.iter().all(|entries| covered(entries, network)));
+        let lists: Vec<Coverage> = done.iter().map(coverage).collect();
+        networks.retain(|network| lists.iter().all(|listed| listed.covers(network)));
         networks.dedup();
         networks
     }
@@ -353,21 +402,14 @@ impl<'a> Holder<'a> {
 
     /// A trust policy has no versions to look back to: its baseline is saved before the first write.
     async fn save_role_baselines(&self, jobs: &[Job<'_>]) -> Result<(), Error> {
-        for job in
-            jobs.iter().filter(|job| job.target.kind() == TargetKind::Role && job.mark.last.is_none() && !job.is_unchanged())
-        {
-            self.save_baseline(job.target, &job.base.document).await?;
-        }
-        Ok(())
+        let first = |job: &&Job<'_>| job.wants_before && job.mark.last.is_none() && !job.is_unchanged();
+        let roles = jobs.iter().filter(|job| job.target.kind() == TargetKind::Role).filter(first);
+        try_join_all(roles.map(|job| self.save_baseline(job.target, &job.base.document))).await.map(drop)
     }
 
     async fn save_baseline(&self, target: &Target, before: &Document) -> Result<(), Error> {
-        let state = &self.call.aws.state;
-        if state.baseline(target).await?.is_some() {
-            return Ok(());
-        }
         let baseline = capturable(self.call, target, before, &self.grants)?;
-        if state.create_baseline(target, &baseline.document).await? {
+        if self.call.aws.state.create_baseline(target, &baseline.document).await? {
             let entries: Vec<String> = baseline.gate.entries(&baseline.document).into_iter().map(|entry| entry.text).collect();
             tracing::warn!(
                 target.arn = target.arn(),
@@ -385,10 +427,4 @@ impl<'a> Holder<'a> {
         Finish::unwritten(self.call, self.held).run_and_log().await;
         error
     }
-}
-
-fn outcome(call: Invocation<'_>, done: &Done<'_>) -> Outcome {
-    let change = if done.wrote { Change::Added } else { Change::AlreadyAllowed };
-    let percent_full = done.wrote.then(|| done.document.size() * 100 / call.config.limit(done.target));
-    Outcome { arn: done.target.arn().to_owned(), change, version: done.version, percent_full }
 }

@@ -167,7 +167,7 @@ async fn perform(
         match decided {
             Ok((base, new)) => {
                 differences.push(difference(&base.snapshot.document, &new, &call.config.gate_sids, &grants.all));
-                jobs.push(Job { target, base, new, mark });
+                jobs.push(Job { target, base, new, mark, wants_before: false });
             }
             Err(e) => errors.push(e.at(target.arn())),
         }

@@ -1,5 +1,7 @@
 //! What stands on every list now and why, and whether a document could serve as a baseline: reads only.
 
+use std::collections::HashSet;
+
 use futures_util::future::{try_join, try_join_all};
 
 use super::Invocation;
@@ -94,9 +96,10 @@ fn list(
 ) -> Result<Inventory, Error> {
     let gate = Gate::find(&snapshot.document, &call.config.gate_sids).map_err(|e| e.at(target.arn()))?;
     let permanent = baseline.map(|baseline| baseline.gate.entries(&baseline.document)).unwrap_or_default();
+    let permanent: HashSet<String> = permanent.iter().map(Entry::identity).collect();
     let describe = |entry: Entry| {
         let granted: Vec<&Grant> = grants.iter().filter(|grant| Some(grant.network) == entry.network).collect();
-        let standing = if permanent.iter().any(|other| other.same_as(&entry)) {
+        let standing = if permanent.contains(&entry.identity()) {
             Standing::Permanent
         } else if granted.is_empty() {
             Standing::ByHand

@@ -19,11 +19,13 @@ pub mod status;
 use std::future::Future;
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use crate::aws::Aws;
 use crate::config::Config;
 use crate::error::Error;
+use crate::notice::Notice;
 
 /// One run of a function.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +56,28 @@ impl Invocation<'_> {
             Ok(answer) => answer,
             Err(_) => Err(Error::Busy("AWS did not answer in time".to_owned())),
         }
+    }
+}
+
+/// How long telling of a change may keep an answer back.
+const TELLING: Duration = Duration::from_secs(2);
+
+impl Invocation<'_> {
+    /// Tells the topic, where there is one, of what was changed. The change stands whatever becomes of that: a notice
+    /// that could not be sent is logged as an error, which rings an alarm.
+    pub async fn tell(&self, notices: &[Notice<'_>]) {
+        let Some(topic) = &self.aws.topic else { return };
+        let patience = self.time_left().clamp(Duration::from_millis(500), TELLING);
+        let tell = async |notice: &Notice<'_>| {
+            let published = tokio::time::timeout(patience, topic.publish(notice)).await;
+            let error = match published {
+                Ok(Ok(())) => return,
+                Ok(Err(e)) => e.chain(),
+                Err(_) => "SNS did not answer in time".to_owned(),
+            };
+            tracing::error!(target.arn = notice.arn, error, "the change was made, but the topic was not told of it");
+        };
+        join_all(notices.iter().map(tell)).await;
     }
 }
 

@@ -69,6 +69,8 @@ pub struct Job<'a> {
     pub new: Document,
     /// What the lease said about the target before.
     pub mark: Mark,
+    /// Whether the document before our first version is to be remembered.
+    pub wants_before: bool,
 }
 
 impl Job<'_> {
@@ -108,6 +110,8 @@ pub struct Done<'a> {
     pub version: Option<VersionId>,
     /// The document now in force.
     pub document: Document,
+    /// The document that was in force before, as far as IAM showed.
+    pub replaced: Document,
     /// Whether anything was written.
     pub wrote: bool,
     /// The document that was in force before the first version of ours, when this publish made that version: what a
@@ -243,7 +247,7 @@ impl<'a> Run<'a> {
     /// Concludes a verified run, and marks what it wrote.
     async fn done(self, call: Invocation<'_>, created: Option<VersionId>, marks: &mut BTreeMap<String, Mark>) -> Done<'a> {
         let (target, wrote) = (self.job.target, !self.job.is_unchanged());
-        let before_us = self.document_before_us(call, created).await;
+        let before_us = if self.job.wants_before { self.document_before_us(call, created).await } else { None };
         if wrote {
             let last = created.map_or_else(|| self.new.sha256(), |id| id.to_string());
             // A write that may still land stays noted: whoever meets its version knows that it is ours.
@@ -252,7 +256,8 @@ impl<'a> Run<'a> {
         }
         let shown = self.job.base.snapshot.versions.as_ref().map(|versions| versions.default);
         let surplus = self.surplus(created);
-        Done { target, version: created.or(shown), document: self.new, wrote, before_us, surplus }
+        let replaced = self.job.base.snapshot.document;
+        Done { target, version: created.or(shown), document: self.new, replaced, wrote, before_us, surplus }
     }
 
     fn wrote_nothing(&self) -> bool {

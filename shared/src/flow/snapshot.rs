@@ -97,9 +97,8 @@ async fn once(call: Invocation<'_>, target: &Target, mark: &Mark) -> Result<(Opt
         let fresh = mark.last.is_none() || expected.into_iter().any(|known| *known == hash);
         return Ok((None, Some(Snapshot { document, versions: None, fresh })));
     }
-    let versions = iam.versions(target.arn()).await?;
+    let (versions, document) = iam.in_force(target.arn()).await?;
     let fresh = last_version(mark)?.is_none_or(|last| versions.newest() >= last) || planted(Fault::TrustStaleList);
-    let document = iam.version_document(target.arn(), versions.default).await?;
     Ok((Some(versions.newest()), document.map(|document| Snapshot { document, versions: Some(versions), fresh })))
 }
 

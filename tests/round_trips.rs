@@ -1,0 +1,100 @@
+//! How long a member waits, counted in round trips on a clock that only the services move: IAM is far, S3 is near.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fakes::connection::{Decision, Director};
+use fakes::{Caller, Function, Op, POLICY, Script, add_config, add_event, office};
+use serde_json::Value;
+use tokio::time::Instant;
+
+/// One round trip to IAM, and one to S3.
+const FAR: Duration = Duration::from_millis(100);
+const NEAR: Duration = Duration::from_millis(2);
+
+/// Answers as the script does, after the time that the way there and back takes.
+struct Distance(Script);
+
+impl Director for Distance {
+    fn decide(&self, author: usize, op: Op) -> Decision {
+        let way = if op.is_iam() { FAR } else { NEAR };
+        let decision = self.0.decide(author, op);
+        Box::pin(async move {
+            tokio::time::sleep(way / 2).await;
+            let fate = decision.await;
+            tokio::time::sleep(way / 2).await;
+            fate
+        })
+    }
+}
+
+async fn function(script: &Script, policies: &str) -> Function {
+    Caller::new(1, Arc::new(Distance(script.clone()))).function(add_config(&[("POLICY_ARNS", policies)])).await
+}
+
+/// -> what was answered, and after how many serial round trips to IAM and to S3.
+async fn wait(function: &Function, event: Value) -> (String, u128, u128) {
+    let started = Instant::now();
+    let (answer, finish) = function.answer(event).await;
+    let waited = started.elapsed();
+    if let Some(finish) = finish {
+        finish.run_and_log().await;
+    }
+    (answer.word(), waited.as_millis() / FAR.as_millis(), waited.as_millis() % FAR.as_millis() / NEAR.as_millis())
+}
+
+fn alice(address: &str) -> Value {
+    add_event("alice", address)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_waits_for_two_or_three_round_trips_to_iam_and_for_one_less_when_the_function_is_warm() {
+    let script = Script::new(office());
+    let cold = function(&script, POLICY).await;
+    // The first add of all creates the baseline as well.
+    assert_eq!(wait(&cold, alice("51.44.71.1")).await, ("added".to_owned(), 3, 3));
+    let cold = function(&script, POLICY).await;
+    assert_eq!(wait(&cold, alice("51.44.71.1")).await, ("already_allowed".to_owned(), 2, 1));
+    assert_eq!(wait(&cold, alice("51.44.71.1")).await, ("already_allowed".to_owned(), 1, 1));
+    assert_eq!(wait(&cold, alice("51.44.71.2")).await, ("added".to_owned(), 2, 2));
+    let cold = function(&script, POLICY).await;
+    assert_eq!(wait(&cold, alice("51.44.71.3")).await, ("added".to_owned(), 3, 2));
+    assert_eq!(wait(&cold, alice("51.44.71.3")).await, ("already_allowed".to_owned(), 1, 1));
+    for host in 4..9 {
+        assert_eq!(wait(&cold, alice(&format!("51.44.71.{host}"))).await, ("added".to_owned(), 2, 2));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_policies_cost_no_more_time_than_one() {
+    let second = "arn:aws:iam::111122223333:policy/second";
+    let mut world = office();
+    world.add_policy(second, &[(1, fakes::gate(&["198.51.100.0/24"], &[]))]);
+    let script = Script::new(world);
+    let function = function(&script, &format!("{POLICY},{second}")).await;
+    assert_eq!(wait(&function, alice("51.44.71.1")).await, ("added".to_owned(), 3, 3));
+    assert_eq!(wait(&function, alice("51.44.71.2")).await, ("added".to_owned(), 2, 2));
+    assert_eq!(wait(&function, alice("51.44.71.2")).await, ("already_allowed".to_owned(), 1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stranger_waits_for_s3_alone() {
+    let script = Script::new(office());
+    let function = function(&script, POLICY).await;
+    assert_eq!(wait(&function, add_event("nobody", "51.44.71.1")).await, ("unauthorized".to_owned(), 0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_warm_function_knows_is_not_believed_when_somebody_else_has_written() {
+    let script = Script::new(office());
+    let function = function(&script, POLICY).await;
+    assert_eq!(wait(&function, alice("51.44.71.1")).await.0, "added");
+    // A reset by another process: the cached document still lists the network.
+    let reset = script.caller(2).reset(fakes::reset_config(&[]), Value::Null).await.unwrap();
+    assert_eq!(reset["status"], "reset");
+    assert_eq!(wait(&function, alice("51.44.71.1")).await.0, "added");
+    // A person in the console makes an older version the default, which is nobody's newest.
+    script.world.lock().set_default(POLICY, 1);
+    assert_eq!(wait(&function, alice("51.44.71.1")).await.0, "added");
+    assert_eq!(script.world.lock().entries(POLICY), ["123.123.123.123/32", "51.44.71.1/32"]);
+}
