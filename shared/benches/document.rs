@@ -1,0 +1,73 @@
+//! What one request costs in pure code: parse a document, find its gate, decide, and render the new one.
+
+#![expect(clippy::unwrap_used, reason = "a benchmark whose input is wrong may end")]
+
+use allowlist::document::MANAGED_POLICY_LIMIT;
+use allowlist::plan::admit;
+use allowlist::{Document, Gate, Grant, Network};
+use divan::{Bencher, black_box};
+
+fn main() {
+    divan::main();
+}
+
+/// Members' entries, the last of them where a document is full.
+const ENTRIES: [usize; 4] = [0, 80, 160, 320];
+
+fn network(index: usize) -> Network {
+    format!("51.44.{}.{}", index / 200, index % 200).parse().unwrap()
+}
+
+/// A policy with so many entries on its list, as IAM returns it.
+fn policy(entries: usize) -> String {
+    let list: Vec<String> = (0..entries).map(|index| format!("\"{}\"", network(index))).collect();
+    let document = format!(
+        r#"{{"Version":"2012-10-17","Statement":[{{"Sid":"Gate","Effect":"Deny","Action":"*","Resource":"*","Condition":{{"NotIpAddress":{{"aws:SourceIp":["198.51.100.0/24"{}{}]}},"BoolIfExists":{{"aws:ViaAWSService":"false"}}}}}}]}}"#,
+        if entries == 0 { "" } else { "," },
+        list.join(",")
+    );
+    assert!(document.len() + 30 < MANAGED_POLICY_LIMIT, "{} characters", document.len());
+    percent_encoding::utf8_percent_encode(&document, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+fn grants(count: usize) -> Vec<Grant> {
+    let grant = |index| Grant { network: network(index), member: Some("alice".parse().unwrap()), granted_at: 1 };
+    (0..count).map(grant).collect()
+}
+
+/// An add: everybody on the list has a grant, and one more comes.
+#[divan::bench(args = ENTRIES)]
+fn add(bencher: Bencher<'_, '_>, entries: usize) {
+    let (text, grants, own) = (policy(entries), grants(entries), network(entries + 1));
+    bencher.bench(|| {
+        let document = Document::from_iam(black_box(&text)).unwrap();
+        admit(&document, &[], MANAGED_POLICY_LIMIT, &own, &grants).unwrap().render()
+    });
+}
+
+/// The first add after a reset that many wait for: the list is empty, and every grant goes on it.
+#[divan::bench(args = ENTRIES)]
+fn add_everybody(bencher: Bencher<'_, '_>, entries: usize) {
+    let (text, grants, own) = (policy(0), grants(entries), network(entries + 1));
+    bencher.bench(|| {
+        let document = Document::from_iam(black_box(&text)).unwrap();
+        admit(&document, &[], MANAGED_POLICY_LIMIT, &own, &grants).unwrap().render()
+    });
+}
+
+/// The look of somebody who is in already.
+#[divan::bench(args = ENTRIES)]
+fn look(bencher: Bencher<'_, '_>, entries: usize) {
+    let (text, own) = (policy(entries), network(entries));
+    bencher.bench(|| {
+        let document = Document::from_iam(black_box(&text)).unwrap();
+        Gate::find(&document, &[]).unwrap().covers(&document, &own)
+    });
+}
+
+/// The hash that an intent notes.
+#[divan::bench(args = ENTRIES)]
+fn hash(bencher: Bencher<'_, '_>, entries: usize) {
+    let document = Document::from_iam(&policy(entries)).unwrap();
+    bencher.bench(|| black_box(&document).sha256());
+}
