@@ -794,3 +794,19 @@ async fn the_page_takes_get_alone() {
         assert_eq!((answer.status, &answer.headers["Allow"]), (405, &json!("GET")));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_member_who_adds_while_he_is_revoked_keeps_no_entry() {
+    let script = Script::new(office());
+    script.caller(1).add("alice", HOME).await;
+    let late = |world: &mut World| {
+        world.put("grants/51.44.71.9_32/alice.json", "{}");
+        world.apply(7, &Op::Edit { arn: POLICY.to_owned(), entries: vec!["51.44.71.9/32".to_owned()], tags: Vec::new() }, 0);
+    };
+    script.before(Op::writes_lease, late);
+    let report = script.caller(2).reset(reset_config(&[]), json!({ "revoke_member": "alice" })).await.unwrap();
+    assert_eq!(report["status"], "revoked");
+    let world = script.world.lock();
+    assert_eq!(world.entries(POLICY), [OFFICE]);
+    assert!(world.keys("grants/").is_empty());
+}

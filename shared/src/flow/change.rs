@@ -57,8 +57,27 @@ impl std::fmt::Display for Failed {
     }
 }
 
-/// The document to put in force on a target, from the one to build on and the grants that remain.
-type Decide<'f> = dyn Fn(&Target, &Document, &[Grant]) -> Result<Document, Error> + Sync + 'f;
+/// Every grant there was, by what becomes of it.
+pub struct Grants {
+    /// Those that end.
+    pub ended: Vec<Grant>,
+    /// Those that remain.
+    pub remaining: Vec<Grant>,
+}
+
+impl Grants {
+    fn sort(all: Vec<Grant>, ends: impl Fn(&Grant) -> bool) -> Self {
+        let (ended, remaining) = all.into_iter().partition(ends);
+        Self { ended, remaining }
+    }
+
+    fn all(&self) -> Vec<Grant> {
+        self.ended.iter().chain(&self.remaining).cloned().collect()
+    }
+}
+
+/// The document to put in force on a target, from the one to build on and the grants.
+type Decide<'f> = dyn Fn(&Target, &Document, &Grants) -> Result<Document, Error> + Sync + 'f;
 
 /// What to take back.
 pub struct Change<'f> {
@@ -115,19 +134,19 @@ async fn rehearse(
     errors: &mut Vec<Error>,
 ) -> Result<Vec<Outcome>, Error> {
     let reading = call.read(call.aws.state.lease()).await?;
-    let grants = call.read(call.aws.state.grants()).await?;
-    let remaining: Vec<Grant> = grants.iter().filter(|grant| !(change.ends)(grant, i64::MAX)).cloned().collect();
+    let grants = Grants::sort(call.read(call.aws.state.grants()).await?, |grant| (change.ends)(grant, i64::MAX));
+    let all = grants.all();
     let marks = reading.record.map(|record| record.targets).unwrap_or_default();
     let mut outcomes = Vec::new();
     for (target, _, base) in bases(call, targets, &marks).await {
         let outcome = base.and_then(|base| {
-            let new = (change.document)(target, &base.document, &remaining)?;
+            let new = (change.document)(target, &base.document, &grants)?;
             let current = base.snapshot.document;
             Ok(Outcome {
                 arn: target.arn().to_owned(),
                 changed: new != current,
                 version: base.snapshot.versions.map(|versions| versions.default),
-                difference: difference(&current, &new, &call.config.gate_sids, &grants),
+                difference: difference(&current, &new, &call.config.gate_sids, &all),
             })
         });
         match outcome {
@@ -159,20 +178,21 @@ async fn perform(
             return Err(e);
         }
     };
+    let all = grants.all();
     let mut jobs = Vec::new();
     let mut differences = Vec::new();
     let marks = held.record.targets.clone();
     for (target, mark, base) in bases(call, targets, &marks).await {
-        let decided = base.and_then(|base| (change.document)(target, &base.document, &grants.remaining).map(|new| (base, new)));
+        let decided = base.and_then(|base| (change.document)(target, &base.document, &grants).map(|new| (base, new)));
         match decided {
             Ok((base, new)) => {
-                differences.push(difference(&base.snapshot.document, &new, &call.config.gate_sids, &grants.all));
+                differences.push(difference(&base.snapshot.document, &new, &call.config.gate_sids, &all));
                 jobs.push(Job { target, base, new, mark, wants_before: false });
             }
             Err(e) => errors.push(e.at(target.arn())),
         }
     }
-    let rebase = |target: &Target, other: &Document| (change.document)(target, other, &grants.remaining);
+    let rebase = |target: &Target, other: &Document| (change.document)(target, other, &grants);
     let Published { results, marks, accounted } = publish(call, &mut held, jobs, Kind::Reset, false, &rebase).await;
     let mut outcomes = Vec::new();
     let mut surplus = Vec::new();
@@ -201,19 +221,13 @@ async fn perform(
     Ok(outcomes)
 }
 
-struct Grants {
-    all: Vec<Grant>,
-    remaining: Vec<Grant>,
-}
-
 /// Deletes the grants that end.
 async fn delete_grants(call: Invocation<'_>, held: &Held, change: &Change<'_>) -> Result<Grants, Error> {
     let Reading { record, written_at, .. } = call.read(call.aws.state.lease()).await?;
     if record.and_then(|record| record.nonce) != held.record.nonce {
         return Err(Error::Busy("the lease ran out and somebody else took it".to_owned()));
     }
-    let all = call.read(call.aws.state.grants()).await?;
-    let (old, remaining): (Vec<Grant>, Vec<Grant>) = all.iter().cloned().partition(|grant| (change.ends)(grant, written_at));
-    call.aws.state.delete_grants(&old).await?;
-    Ok(Grants { all, remaining })
+    let grants = Grants::sort(call.read(call.aws.state.grants()).await?, |grant| (change.ends)(grant, written_at));
+    call.aws.state.delete_grants(&grants.ended).await?;
+    Ok(grants)
 }

@@ -3,11 +3,10 @@
 use futures_util::future::join_all;
 
 use super::Invocation;
-use super::change::{Change, Failed, Outcome, apply};
+use super::change::{Change, Failed, Grants, Outcome, apply};
 use crate::baseline::Baseline;
 use crate::document::Document;
 use crate::error::Error;
-use crate::grant::Grant;
 use crate::plan::restore;
 use crate::target::Target;
 
@@ -27,10 +26,10 @@ pub async fn reset(call: Invocation<'_>, dry_run: bool) -> Result<Vec<Outcome>, 
     if usable.is_empty() {
         return Err(Failed { done: Vec::new(), errors });
     }
-    let restored = |target: &Target, _: &Document, grants: &[Grant]| {
+    let restored = |target: &Target, _: &Document, grants: &Grants| {
         let baseline = usable.iter().find(|(known, _)| *known == target).map(|(_, baseline)| baseline);
         let baseline = baseline.ok_or_else(|| Error::BaselineUnusable("it was not read".to_owned()))?;
-        Ok(restore(baseline, grants, call.config.limit(target)))
+        Ok(restore(baseline, &grants.remaining, call.config.limit(target)))
     };
     let targets: Vec<&Target> = usable.iter().map(|(target, _)| *target).collect();
     // Grants that are newer than the lease were asked for after the reset began, and stay.

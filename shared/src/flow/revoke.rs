@@ -3,11 +3,11 @@
 use futures_util::future::try_join_all;
 
 use super::Invocation;
-use super::change::{Change, Failed, Outcome, apply};
+use super::change::{Change, Failed, Grants, Outcome, apply};
 use crate::document::Document;
 use crate::error::Error;
 use crate::gate::Gate;
-use crate::grant::{Grant, Member};
+use crate::grant::{Grant, Member, networks_by_age};
 use crate::network::Network;
 use crate::plan::withdraw;
 use crate::target::Target;
@@ -30,17 +30,14 @@ pub async fn revoke(call: Invocation<'_>, revocation: &Revocation, dry_run: bool
         Revocation::Networks(networks) => networks.contains(&grant.network),
         Revocation::Member(member) => grant.member.as_ref() == Some(member),
     };
-    let networks = match revocation {
-        Revocation::Networks(networks) => networks.clone(),
-        Revocation::Member(_) => {
-            let grants = call.read(call.aws.state.grants()).await?;
-            grants.iter().filter(|grant| ends(grant, 0)).map(|grant| grant.network).collect()
-        }
-    };
     let permanent = permanent(call).await?;
-    let document = |target: &Target, base: &Document, remaining: &[Grant]| {
+    let document = |target: &Target, base: &Document, grants: &Grants| {
+        let revoked = match revocation {
+            Revocation::Networks(networks) => networks.clone(),
+            Revocation::Member(_) => networks_by_age(&grants.ended),
+        };
         let kept = permanent.iter().find(|(known, _)| *known == target).map(|(_, networks)| networks.as_slice());
-        withdraw(base, &call.config.gate_sids, call.config.limit(target), &networks, kept.unwrap_or_default(), remaining)
+        withdraw(base, &call.config.gate_sids, call.config.limit(target), &revoked, kept.unwrap_or_default(), &grants.remaining)
     };
     let targets: Vec<&Target> = call.config.targets.iter().collect();
     let change = Change { ends: &ends, document: &document };

@@ -1,12 +1,12 @@
 //! Going back to an older version of a policy, without losing anybody's live entry.
 
 use super::Invocation;
-use super::change::{Change, Failed, Outcome, apply};
+use super::change::{Change, Failed, Grants, Outcome, apply};
 use super::snapshot::document_of;
 use crate::document::Document;
 use crate::error::Error;
 use crate::gate::Gate;
-use crate::grant::{Grant, networks_by_age};
+use crate::grant::networks_by_age;
 use crate::target::{Target, TargetKind};
 use crate::versions::VersionId;
 
@@ -22,7 +22,7 @@ pub async fn rollback(call: Invocation<'_>, target: &Target, to: VersionId, dry_
     }
     let older = document_of(call, target, to).await?.ok_or_else(|| unusable(format!("there is no version {to}")))?;
     let gate = Gate::find(&older, &call.config.gate_sids).map_err(|e| e.at(target.arn()))?;
-    let document = |_: &Target, _: &Document, grants: &[Grant]| Ok(gate.with(&older, &networks_by_age(grants)));
+    let document = |_: &Target, _: &Document, grants: &Grants| Ok(gate.with(&older, &networks_by_age(&grants.remaining)));
     let change = Change { ends: &|_, _| false, document: &document };
     apply(call, &[target], &change, dry_run, Vec::new()).await
 }
