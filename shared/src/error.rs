@@ -141,15 +141,20 @@ impl Error {
     /// The whole chain of causes on one line, for the log.
     #[must_use]
     pub fn chain(&self) -> String {
-        let mut line = self.to_string();
-        let mut next = StdError::source(self);
-        while let Some(cause) = next {
-            let text = cause.to_string();
-            if !line.ends_with(&text) {
-                let _ = write!(line, ": {text}");
-            }
-            next = cause.source();
-        }
-        line
+        chain(self)
     }
+}
+
+/// An error with all its causes on one line; a cause that its effect has told already is not repeated.
+pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut line = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !line.ends_with(&text) {
+            let _ = write!(line, ": {text}");
+        }
+        next = cause.source();
+    }
+    line
 }

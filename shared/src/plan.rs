@@ -68,10 +68,14 @@ pub fn withdraw(
 fn fitting(gate: &Gate, mut listed: Coverage, grants: &[Grant], mut room: usize) -> Vec<Network> {
     let mut networks = networks_by_age(grants);
     networks.retain(|network| {
+        if listed.covers(network) {
+            return false;
+        }
         let needed = gate.listed_len(network);
-        let fits = needed <= room && listed.add(*network);
+        let fits = needed <= room;
         if fits {
             room -= needed;
+            listed.insert(*network);
         }
         fits
     });

@@ -3,7 +3,7 @@
 use aws_sdk_iam::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::http::Response;
 
-use crate::error::Error;
+use crate::error::{Error, chain};
 
 /// The meanings that the flows tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,14 +88,4 @@ impl Failure {
             }
         }
     }
-}
-
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut line = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        line = format!("{line}: {cause}");
-        next = cause.source();
-    }
-    line
 }

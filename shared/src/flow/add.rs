@@ -3,12 +3,12 @@
 use futures_util::future::{join, join_all, try_join, try_join_all};
 
 use super::Invocation;
+use super::capture::{capturable, capture, capture_roles};
 use super::holder::{Applicant, Finish, Turn};
 use super::publish::{Base, Done, Job, Published, base, publish, with_intents};
 use super::seen::{Allowed, Seen, has_baseline};
 use super::snapshot::{Snapshot, in_force};
 use crate::aws::lease::{Held, Reading};
-use crate::baseline::Baseline;
 use crate::coverage::Coverage;
 use crate::document::Document;
 use crate::error::Error;
@@ -18,7 +18,7 @@ use crate::lease::{Kind, Mark, Record};
 use crate::network::Network;
 use crate::notice::Addition;
 use crate::plan::{admit, check_share, difference};
-use crate::target::{Target, TargetKind};
+use crate::target::Target;
 use crate::versions::VersionId;
 
 /// Who asks for what.
@@ -270,14 +270,6 @@ fn job<'a>(
     Ok(Job { target, base, new, mark, wants_before: !has_baseline })
 }
 
-/// The baseline to capture from what was in force before us: without anybody's temporary entries. Nothing is added
-/// that could not be taken back, so it must pass the check.
-fn capturable(call: Invocation<'_>, target: &Target, before: &Document, grants: &[Grant]) -> Result<Baseline, Error> {
-    let sids = &call.config.gate_sids;
-    let permanent = Gate::find(before, sids)?.without(before, &networks_by_age(grants));
-    Baseline::check(permanent, sids, call.config.limit(target))
-}
-
 /// An add that holds the lease.
 struct Holder<'a> {
     call: Invocation<'a>,
@@ -312,7 +304,7 @@ impl<'a> Holder<'a> {
     /// Publishes, captures baselines and prepares the release.
     async fn apply(mut self, jobs: Vec<Job<'a>>, noted: bool) -> Result<Added, Failed> {
         let call = self.call;
-        if let Err(error) = self.save_role_baselines(&jobs).await {
+        if let Err(error) = capture_roles(call, &jobs, &self.grants).await {
             return Err(self.give_up(error).await.into());
         }
         let rebase = |target: &Target, other: &Document| {
@@ -331,7 +323,7 @@ impl<'a> Holder<'a> {
                 Err(e) => error = error.or(Some(e)),
             }
         }
-        let captured = join_all(done.iter().map(|one| self.capture(one))).await;
+        let captured = join_all(done.iter().map(|one| capture(self.call, one, &self.grants))).await;
         for (one, captured) in done.iter().zip(captured) {
             // Until the baseline is saved the mark is not: the next add captures it then.
             if let Err(e) = captured {
@@ -392,33 +384,6 @@ impl<'a> Holder<'a> {
         networks.retain(|network| lists.iter().all(|listed| listed.covers(network)));
         networks.dedup();
         networks
-    }
-
-    /// Saves the baseline of a policy that we have just written for the first time, create-only.
-    async fn capture(&self, done: &Done<'_>) -> Result<(), Error> {
-        let Some(before) = done.before_us.as_ref().filter(|_| done.target.kind() == TargetKind::Policy) else { return Ok(()) };
-        self.save_baseline(done.target, before).await
-    }
-
-    /// A trust policy has no versions to look back to: its baseline is saved before the first write.
-    async fn save_role_baselines(&self, jobs: &[Job<'_>]) -> Result<(), Error> {
-        let first = |job: &&Job<'_>| job.wants_before && job.mark.last.is_none() && !job.is_unchanged();
-        let roles = jobs.iter().filter(|job| job.target.kind() == TargetKind::Role).filter(first);
-        try_join_all(roles.map(|job| self.save_baseline(job.target, &job.base.document))).await.map(drop)
-    }
-
-    async fn save_baseline(&self, target: &Target, before: &Document) -> Result<(), Error> {
-        let baseline = capturable(self.call, target, before, &self.grants)?;
-        if self.call.aws.state.create_baseline(target, &baseline.document).await? {
-            let entries: Vec<String> = baseline.gate.entries(&baseline.document).into_iter().map(|entry| entry.text).collect();
-            tracing::warn!(
-                target.arn = target.arn(),
-                entries = entries.join(" "),
-                unparsed = baseline.unparsed.join(" "),
-                "saved what was in force as the baseline: check that these entries are the permanent ones"
-            );
-        }
-        Ok(())
     }
 
     /// Gives the lease back without having written; a grant is taken back before that, so that nobody publishes it.

@@ -4,6 +4,7 @@
 
 pub mod add;
 mod attempt;
+mod capture;
 pub mod change;
 pub mod holder;
 pub mod inventory;
@@ -11,7 +12,6 @@ pub mod publish;
 pub mod reset;
 pub mod revoke;
 pub mod rollback;
-
 pub mod seen;
 pub mod snapshot;
 pub mod status;

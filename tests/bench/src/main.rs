@@ -2,9 +2,10 @@
 //!
 //! It is a benchmark, not a test: absolute times depend on the machine, so every goal is a ratio taken in one run, or a
 //! count. `make bench` builds what it needs and runs it. Arguments name single parts (`cold-start`, `first-answer`, `burst`,
-//! `size`, `document`), which are then only printed.
+//! `size`, `document`, `build`), which are then only printed.
 
 mod aws;
+mod build;
 mod burst;
 mod report;
 mod runtime;
@@ -82,6 +83,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     if wanted("document") {
         documents(&programs, &mut report)?;
+    }
+    if wanted("build") {
+        report.build = Some(build::measure(&programs.root)?);
     }
     if parts.is_empty() {
         let page = programs.root.join("docs/performance.md");

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::Figures;
+use crate::build::Build;
 use crate::burst::{Burst, DISTANCE};
 
 const BEGIN: &str = "<!-- measured by `make bench`: do not edit below -->";
@@ -16,6 +17,7 @@ pub struct Report {
     rows: Vec<String>,
     pub bursts: Vec<Burst>,
     pub divan: String,
+    pub build: Option<Build>,
 }
 
 impl Report {
@@ -75,6 +77,14 @@ impl Report {
         self.plot(&mut text, "Versions written", |burst| burst.versions as f64)?;
         self.plot(&mut text, "Calls of AWS per member", |burst| burst.calls as f64 / burst.members as f64)?;
         self.plot(&mut text, "Round trips to the last answer", |burst| burst.round_trips)?;
+        if let Some(Build { clean, incremental, size }) = self.build {
+            let (clean, again, size) = (clean.as_secs(), incremental.as_secs(), size / 1_000_000);
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            writeln!(
+                text,
+                "\nBuilding both functions for release on {cores} cores: {clean} s from nothing, {again} s after a change of our own code; {size} MB in the target folder."
+            )?;
+        }
         writeln!(text, "\nDocuments, as divan tells it (`cargo bench -p allowlist`):\n\n```\n{}\n```", self.divan.trim())?;
         Ok(text)
     }
