@@ -71,6 +71,8 @@ impl Function {
             ("AWS_REGION", "us-east-1"),
             ("AWS_ACCESS_KEY_ID", "AKID"),
             ("AWS_SECRET_ACCESS_KEY", "secret"),
+            // As the template sets it.
+            ("MALLOC_ARENA_MAX", "1"),
         ]);
         let started = Instant::now();
         Ok(Self { child: command.spawn()?, started, events, polls: polled, answers: answered, server })
