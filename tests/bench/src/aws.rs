@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -62,7 +63,10 @@ impl Aws {
             format!(r#"{{"nonce":null,"holder":"before","kind":"add","until":"","targets":{{"{POLICY}":{{"last":"v1"}}}}}}"#);
         world.put("lease.json", &lease);
         let world = Shared::new(world);
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        // Hundreds connect at once: a queue that overflows would cost them a second each.
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+        let listener = socket.listen(4096)?;
         let port = listener.local_addr()?.port();
         let endpoint = match certificate {
             Some(_) => format!("https://localhost:{port}"),

@@ -35,6 +35,9 @@ pub async fn all(program: &Path) -> Result<Vec<Burst>, Box<dyn Error>> {
             runs.push(one(program, members).await?);
         }
         runs.sort_by(|one, other| one.round_trips.total_cmp(&other.round_trips));
+        for Burst { versions, calls, round_trips, .. } in &runs {
+            println!("  {versions} versions, {calls} calls, {round_trips:.1} round trips to the last answer");
+        }
         bursts.push(runs.swap_remove(1));
     }
     Ok(bursts)
