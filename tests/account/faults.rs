@@ -77,3 +77,21 @@ async fn a_list_that_is_behind_the_last_known_write_is_not_believed() {
 }
 
 // The page, and answers for browsers.
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_that_cannot_be_put_gives_the_lease_back_with_nothing_noted() {
+    let script = Script::new(office());
+    script.caller(1).add("bob", "51.44.71.1").await;
+    let before = script.world.lock().policy(POLICY).clone();
+    script.rule(|_, _, op| match op {
+        Op::Put { key, .. } if key.starts_with("grants/") => Some(Act::Fail(403, "AccessDenied")),
+        _ => None,
+    });
+    let answer = script.caller(2).add("alice", HOME).await;
+    assert_eq!((answer.status, answer.word().as_str()), (502, "aws_error"), "{answer:?}");
+    let world = script.world.lock();
+    assert_eq!(world.policy(POLICY), &before);
+    let lease: Value = serde_json::from_str(&world.objects["lease.json"].body).unwrap();
+    assert_eq!((&lease["nonce"], &lease["targets"][POLICY]), (&Value::Null, &json!({ "last": "v2" })));
+    assert_eq!(world.keys("grants/"), ["grants/51.44.71.1_32/bob.json"]);
+}
