@@ -33,8 +33,8 @@ pub const WRITE_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long one attempt at anything else may take.
 const ATTEMPT: Duration = Duration::from_secs(3);
 
-/// A client that is made when it is first needed: the page and whoever is refused need none of IAM's, and making one
-/// costs as much as starting the function does (the SDK parses its table of regions and compiles expressions).
+/// A client that is made when it is first needed: the page needs none, and whoever is refused none of IAM's. Making both
+/// was a third of a cold start (the SDK parses its tables of regions and compiles expressions).
 type OnFirstUse<C> = Arc<LazyLock<C, Box<dyn FnOnce() -> C + Send>>>;
 
 fn on_first_use<C>(make: impl FnOnce() -> C + Send + 'static) -> OnFirstUse<C> {

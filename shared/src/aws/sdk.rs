@@ -1,7 +1,7 @@
 //! The process's AWS settings as Lambda hands them over: region, credentials, endpoints, and whom to trust.
 //!
 //! All of it comes from the environment. The SDK's own loader also looks for profiles, container and instance metadata,
-//! none of which a function has, and costs a cold start a thread and some milliseconds for it.
+//! none of which a function has, and starts a thread for it.
 
 use aws_config::BehaviorVersion;
 pub use aws_config::SdkConfig;
