@@ -64,7 +64,7 @@ const TELLING: Duration = Duration::from_secs(2);
 
 impl Invocation<'_> {
     /// Tells the topic, where there is one, of what was changed. The change stands whatever becomes of that: a notice
-    /// that could not be sent is logged as an error, which rings an alarm.
+    /// that could not be sent is logged as an error.
     pub async fn tell(&self, notices: &[Notice<'_>]) {
         let Some(topic) = &self.aws.topic else { return };
         let patience = self.time_left().clamp(Duration::from_millis(500), TELLING);
