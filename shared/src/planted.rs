@@ -14,6 +14,8 @@ pub enum Fault {
     ReleaseUnconditionally,
     /// Keep no note of what is about to be written.
     ForgetIntent,
+    /// A warm function goes on with the document it knows, whatever version the list names.
+    KeepOldDocument,
 }
 
 #[cfg(feature = "planted-faults")]

@@ -128,6 +128,11 @@ fn releasing_without_a_condition_is_found() {
 }
 
 #[test]
+fn going_on_with_an_old_document_is_found() {
+    is_found(Fault::KeepOldDocument, "warm");
+}
+
+#[test]
 fn forgetting_the_intent_is_found() {
     is_found(Fault::ForgetIntent, "");
 }
