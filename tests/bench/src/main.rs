@@ -159,7 +159,8 @@ struct Life {
 }
 
 async fn life(program: &Path, variables: &[(&str, &str)], event: Value, expected: Option<&str>) -> Result<Life, Box<dyn Error>> {
-    let mut function = Function::start(program, variables).await?;
+    // What it does after its answer is not part of it.
+    let mut function = Function::start_with(program, variables, Duration::from_secs(5)).await?;
     function.send(event)?;
     let (answer, when) = function.answer().await?;
     if let Some(expected) = expected

@@ -37,17 +37,23 @@ struct Api {
     events: Mutex<mpsc::UnboundedReceiver<Value>>,
     polls: mpsc::UnboundedSender<Instant>,
     answers: mpsc::UnboundedSender<(Value, Instant)>,
+    linger: Duration,
 }
 
 impl Function {
     /// Starts a process with these variables and nothing else in its environment.
     pub async fn start(program: &Path, variables: &[(&str, &str)]) -> Result<Self, Box<dyn Error>> {
+        Self::start_with(program, variables, Duration::ZERO).await
+    }
+
+    /// The same, but its answers are acknowledged late: until then it does nothing after them.
+    pub async fn start_with(program: &Path, variables: &[(&str, &str)], linger: Duration) -> Result<Self, Box<dyn Error>> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?.to_string();
         let (events, inbox) = mpsc::unbounded_channel();
         let (polls, polled) = mpsc::unbounded_channel();
         let (answers, answered) = mpsc::unbounded_channel();
-        let api = Arc::new(Api { events: Mutex::new(inbox), polls, answers });
+        let api = Arc::new(Api { events: Mutex::new(inbox), polls, answers, linger });
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let _ = stream.set_nodelay(true);
@@ -140,6 +146,7 @@ impl Api {
         }
         let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         let _ = self.answers.send((serde_json::from_slice(&body).unwrap_or_default(), Instant::now()));
+        tokio::time::sleep(self.linger).await;
         let mut accepted = Response::<Full<Bytes>>::default();
         *accepted.status_mut() = http::StatusCode::ACCEPTED;
         accepted
