@@ -40,8 +40,7 @@ pub struct Entry {
 impl Entry {
     fn new(value: &Value) -> Self {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let network = if value.is_string() { text.parse().ok() } else { None };
-        Self { text, network }
+        Self { text, network: network_of(value) }
     }
 
     /// What two spellings of the same entry have in common.
@@ -59,11 +58,13 @@ fn statements(document: &Document) -> Vec<&Value> {
     }
 }
 
-fn entries_of(list: &Value) -> Vec<Entry> {
-    match list {
-        Value::Array(items) => items.iter().map(Entry::new).collect(),
-        one => vec![Entry::new(one)],
-    }
+/// The network that an item of a list is; `None` when it is none.
+fn network_of(item: &Value) -> Option<Network> {
+    item.as_str()?.parse().ok()
+}
+
+fn items_of(list: &Value) -> &[Value] {
+    list.as_array().map_or(std::slice::from_ref(list), Vec::as_slice)
 }
 
 impl Gate {
@@ -97,7 +98,7 @@ impl Gate {
             }));
         };
         let networks = |place: &Place| -> BTreeSet<String> {
-            place.list(document).map(entries_of).unwrap_or_default().iter().map(Entry::identity).collect()
+            place.list(document).map(items_of).unwrap_or_default().iter().map(|item| Entry::new(item).identity()).collect()
         };
         let mut others = gate.0.iter().skip(1).peekable();
         let expected = if others.peek().is_some() { networks(first) } else { BTreeSet::new() };
@@ -113,15 +114,18 @@ impl Gate {
     /// The entries on the list, in the document's order.
     #[must_use]
     pub fn entries(&self, document: &Document) -> Vec<Entry> {
-        self.0.first().and_then(|place| place.list(document)).map(entries_of).unwrap_or_default()
+        self.items(document).iter().map(Entry::new).collect()
+    }
+
+    /// The items of the list; a scalar is a list of one.
+    fn items<'d>(&self, document: &'d Document) -> &'d [Value] {
+        self.0.first().and_then(|place| place.list(document)).map(items_of).unwrap_or_default()
     }
 
     /// What the list covers.
     #[must_use]
     pub fn coverage(&self, document: &Document) -> Coverage {
-        let list = self.0.first().and_then(|place| place.list(document));
-        let items = list.map(|list| list.as_array().map_or(std::slice::from_ref(list), Vec::as_slice)).unwrap_or_default();
-        items.iter().filter_map(|item| item.as_str()?.parse().ok()).collect()
+        self.items(document).iter().filter_map(network_of).collect()
     }
 
     /// Whether every address of `network` is on the list.
@@ -151,10 +155,10 @@ impl Gate {
     #[must_use]
     pub fn without(&self, document: &Document, networks: &[Network]) -> Document {
         let networks: HashSet<&Network> = networks.iter().collect();
-        let unwanted = |entry: &Entry| entry.network.is_some_and(|network| networks.contains(&network));
+        let unwanted = |item: &Value| network_of(item).is_some_and(|network| networks.contains(&network));
         let mut changed = document.clone();
-        if self.entries(document).iter().any(unwanted) {
-            self.each_list(&mut changed, |items| items.retain(|value| !unwanted(&Entry::new(value))));
+        if self.items(document).iter().any(unwanted) {
+            self.each_list(&mut changed, |items| items.retain(|item| !unwanted(item)));
         }
         changed
     }

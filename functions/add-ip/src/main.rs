@@ -8,8 +8,7 @@ use std::sync::Arc;
 use add_ip::{Deps, handle};
 use after::AfterResponse;
 use allowlist::AddConfig;
-use allowlist::aws::Aws;
-use allowlist::aws::sdk::{self, SdkConfig};
+use allowlist::aws::{Aws, sdk};
 use allowlist::config::check_runtime;
 use lambda_runtime::layers::TracingLayer;
 use lambda_runtime::{Error, LambdaEvent, Runtime, service_fn};
@@ -17,33 +16,20 @@ use serde_json::Value;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let variable = |name: &str| std::env::var(name).ok();
-    let config = match AddConfig::read(variable).and_then(|config| check_runtime(variable).map(|()| config)) {
-        Ok(config) => config,
-        Err(mistakes) => {
-            eprintln!("add-ip: {mistakes}");
-            return ExitCode::FAILURE;
-        }
-    };
-    allowlist::log::init(variable);
-    let sdk = match sdk::load(variable).await {
-        Ok(sdk) => sdk,
-        Err(mistake) => {
-            eprintln!("add-ip: {mistake}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match run(config, &sdk).await {
+    match run(|name| std::env::var(name).ok()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("add-ip: the Lambda runtime ended: {e}");
+            eprintln!("add-ip: {e}");
             ExitCode::FAILURE
         }
     }
 }
 
-async fn run(config: AddConfig, sdk: &SdkConfig) -> Result<(), Error> {
-    let aws = Aws::new(sdk, &config.config);
+async fn run(variable: fn(&str) -> Option<String>) -> Result<(), Error> {
+    let config = AddConfig::read(variable)?;
+    check_runtime(variable)?;
+    allowlist::log::init(variable);
+    let aws = Aws::new(&sdk::load(variable).await?, &config.config);
     let deps = Arc::new(Deps { config, aws });
     let after = AfterResponse::default();
     let left = after.clone();
@@ -55,5 +41,9 @@ async fn run(config: AddConfig, sdk: &SdkConfig) -> Result<(), Error> {
             Ok::<_, Error>(response)
         })
     });
-    Runtime::new(handler).layer(TracingLayer::new()).layer(after).run().await
+    Runtime::new(handler).layer(TracingLayer::new()).layer(after).run().await.map_err(ended)
+}
+
+fn ended(e: Error) -> Error {
+    format!("the Lambda runtime ended: {e}").into()
 }

@@ -42,7 +42,8 @@ pub struct Deps {
 pub async fn handle(event: LambdaEvent<Value>, deps: &Deps) -> Result<Value, Diagnostic> {
     let LambdaEvent { payload, context } = event;
     let dry_run = payload.get("dry_run") == Some(&Value::Bool(true));
-    let command = Command::read(&payload, &deps.config).map_err(|error| diagnose(&error.into()))?;
+    let refuse = |error: Error| diagnose(&error.into());
+    let command = Command::read(&payload, &deps.config).map_err(refuse)?;
     let call = Invocation {
         aws: &deps.aws,
         config: &deps.config,
@@ -53,12 +54,9 @@ pub async fn handle(event: LambdaEvent<Value>, deps: &Deps) -> Result<Value, Dia
         Command::Reset => reset(call, dry_run).await,
         Command::Revoke(revocation) => revoke(call, revocation, dry_run).await,
         Command::Rollback(target, version) => rollback(call, target, *version, dry_run).await,
-        Command::List => return inventory(call).await.map(|found| listed(&found)).map_err(|error| diagnose(&error.into())),
+        Command::List => return inventory(call).await.map(|found| listed(&found)).map_err(refuse),
         Command::CheckBaseline(target, document) => {
-            return candidate(call, target, document.clone())
-                .await
-                .map(|found| usable(&found))
-                .map_err(|error| diagnose(&error.into()));
+            return candidate(call, target, document.clone()).await.map(|found| usable(&found)).map_err(refuse);
         }
     };
     let done = match &answer {

@@ -5,20 +5,23 @@
 
 use std::time::SystemTime;
 
+use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, future};
 
+use super::{OnFirstUse, on_first_use};
+
 /// A role to assume. The client that is given this keeps the credentials as long as they last.
 #[derive(Debug)]
 pub(super) struct AssumedRole {
-    sts: aws_sdk_sts::Client,
+    sts: OnFirstUse<aws_sdk_sts::Client>,
     arn: String,
 }
 
 impl AssumedRole {
-    pub(super) fn new(sts: aws_sdk_sts::Client, arn: &str) -> Self {
-        Self { sts, arn: arn.to_owned() }
+    pub(super) fn new(sdk: SdkConfig, arn: &str) -> Self {
+        Self { sts: on_first_use(move || aws_sdk_sts::Client::new(&sdk)), arn: arn.to_owned() }
     }
 
     async fn assume(&self) -> provider::Result {

@@ -72,10 +72,8 @@ fn patient() -> RetryConfig {
 }
 
 impl Iam {
-    fn new(sdk: &SdkConfig) -> Self {
-        let config = aws_sdk_iam::config::Builder::from(sdk).retry_config(patient()).timeout_config(timeouts(ATTEMPT));
-        let config = config.build();
-        Self { client: on_first_use(|| aws_sdk_iam::Client::from_conf(config)), documents: Documents::default() }
+    fn new(sdk: SdkConfig) -> Self {
+        Self { client: on_first_use(move || aws_sdk_iam::Client::new(&sdk)), documents: Documents::default() }
     }
 
     /// For calls that must not be repeated blindly: one attempt each, the flows decide what comes next.
@@ -87,30 +85,26 @@ impl Iam {
 impl Aws {
     /// Makes the clients. Where `config.assume_roles` names a role of a target's account, that role is assumed for
     /// it on first use and its credentials are kept as long as they last.
-    pub fn new(sdk_config: &SdkConfig, config: &Config) -> Self {
-        let mut other_accounts = HashMap::new();
-        for role in &config.assume_roles {
-            let sts = aws_sdk_sts::config::Builder::from(sdk_config).retry_config(patient()).timeout_config(timeouts(ATTEMPT));
-            let provider = AssumedRole::new(aws_sdk_sts::Client::from_conf(sts.build()), role.arn());
+    pub fn new(sdk: &SdkConfig, config: &Config) -> Self {
+        let sdk = sdk.to_builder().retry_config(patient()).timeout_config(timeouts(ATTEMPT)).build();
+        let assumed = |role: &Target| {
+            let provider = AssumedRole::new(sdk.clone(), role.arn());
             let credentials = aws_sdk_iam::config::SharedCredentialsProvider::new(provider);
-            let sdk = sdk_config.to_builder().credentials_provider(credentials).build();
-            other_accounts.insert(role.account().to_owned(), Iam::new(&sdk));
-        }
+            (role.account().to_owned(), Iam::new(sdk.to_builder().credentials_provider(credentials).build()))
+        };
         // Virtual-hosted addresses need DNS for every bucket, which a custom endpoint seldom has.
-        let custom = sdk::endpoint(sdk_config, "S3").is_some();
-        let s3 = aws_sdk_s3::config::Builder::from(sdk_config)
-            .retry_config(patient())
-            .timeout_config(timeouts(ATTEMPT))
+        let custom = sdk::endpoint(&sdk, "S3").is_some();
+        let s3 = aws_sdk_s3::config::Builder::from(&sdk)
             .force_path_style(custom)
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-            .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
-        let s3 = s3.build();
-        let state = State::new(on_first_use(|| aws_sdk_s3::Client::from_conf(s3)), config.state_bucket.clone());
-        let topic = config.notify_topic.clone().map(|arn| {
-            let config = aws_sdk_sns::config::Builder::from(sdk_config).retry_config(patient()).timeout_config(timeouts(ATTEMPT));
-            Topic { client: aws_sdk_sns::Client::from_conf(config.build()), arn }
-        });
-        Self { own_account: Iam::new(sdk_config), other_accounts, state, topic }
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .build();
+        Self {
+            other_accounts: config.assume_roles.iter().map(assumed).collect(),
+            state: State::new(on_first_use(|| aws_sdk_s3::Client::from_conf(s3)), config.state_bucket.clone()),
+            topic: config.notify_topic.clone().map(|arn| Topic::new(sdk.clone(), arn)),
+            own_account: Iam::new(sdk),
+        }
     }
 
     /// IAM in the account of a target.

@@ -1,17 +1,24 @@
 //! The SNS topic that is told of changes.
 
+use aws_config::SdkConfig;
+
 use super::failure::Failure;
+use super::{OnFirstUse, on_first_use};
 use crate::error::Error;
 use crate::notice::Notice;
 
 /// A topic in the functions' own region.
 #[derive(Clone, Debug)]
 pub struct Topic {
-    pub(super) client: aws_sdk_sns::Client,
-    pub(super) arn: String,
+    client: OnFirstUse<aws_sdk_sns::Client>,
+    arn: String,
 }
 
 impl Topic {
+    pub(super) fn new(sdk: SdkConfig, arn: String) -> Self {
+        Self { client: on_first_use(move || aws_sdk_sns::Client::new(&sdk)), arn }
+    }
+
     /// Publishes a notice.
     ///
     /// # Errors

@@ -67,6 +67,13 @@ pub struct Outcome {
     pub listed: Vec<Addition>,
 }
 
+impl Outcome {
+    /// What it came to where this add wrote nothing itself.
+    fn without_write(target: &Target, change: Change, version: Option<VersionId>) -> Self {
+        Self { arn: target.arn().to_owned(), change, version, percent_full: None, listed: Vec::new() }
+    }
+}
+
 /// What an add came to.
 #[derive(Debug)]
 pub struct Added {
@@ -170,7 +177,8 @@ async fn obtain<'a>(
         return wait(call, applicant, reading, applied).await;
     };
     let mut record = applicant.record(call, reading);
-    record.targets = with_intents(&record.targets, &jobs, Kind::Add);
+    let intended = with_intents(&record.targets, &jobs, Kind::Add);
+    let marks = std::mem::replace(&mut record.targets, intended);
     let noted = record.clone();
     let (granted, taken) = join(grant, applicant.take(call, reading, record)).await;
     let held = match (granted, taken?) {
@@ -178,7 +186,6 @@ async fn obtain<'a>(
         (Ok(()), None) => return wait(call, applicant, reading, applied).await,
         (Err(error), None) => return Err(error),
         (Err(error), Some(held)) => {
-            let marks = reading.record.as_ref().map(|record| record.targets.clone()).unwrap_or_default();
             Finish::new(call, held, marks, Vec::new(), true, Vec::new()).run_and_log().await;
             return Err(error);
         }
@@ -212,12 +219,9 @@ async fn withdraw(call: Invocation<'_>, applied: &Applied, granted_before: bool,
 
 /// The answer to a caller whose network somebody else has put in force.
 fn served(call: Invocation<'_>, record: &Record) -> Added {
-    let outcome = |target: &Target| Outcome {
-        arn: target.arn().to_owned(),
-        change: Change::Added,
-        version: record.mark(target.arn()).last.and_then(|last| last.parse().ok()),
-        percent_full: None,
-        listed: Vec::new(),
+    let outcome = |target: &Target| {
+        let version = record.mark(target.arn()).last.and_then(|last| last.parse().ok());
+        Outcome::without_write(target, Change::Added, version)
     };
     Added { targets: call.config.targets.iter().map(outcome).collect(), finish: None }
 }
@@ -230,12 +234,8 @@ async fn already_allowed(call: Invocation<'_>, seen: &Seen<'_>, allowed: Allowed
     if allowed.by_grants_only && !seen.holds(network, member.as_ref()) && share.is_ok() {
         call.aws.state.put_grant(network, member.as_ref(), call.request_id).await?;
     }
-    let outcome = |((target, ..), version): (&(&Target, Mark, Option<Snapshot>), Option<VersionId>)| Outcome {
-        arn: target.arn().to_owned(),
-        change: Change::AlreadyAllowed,
-        version,
-        percent_full: None,
-        listed: Vec::new(),
+    let outcome = |((target, ..), version): (&(&Target, Mark, Option<Snapshot>), Option<VersionId>)| {
+        Outcome::without_write(target, Change::AlreadyAllowed, version)
     };
     Ok(Added { targets: seen.targets.iter().zip(allowed.versions).map(outcome).collect(), finish: None })
 }
