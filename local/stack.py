@@ -196,7 +196,7 @@ class Stack:
             return False
 
     def deploy(self):
-        document = (ROOT / "docs" / "gate-policy.json").read_text()
+        document = (ROOT / "examples" / "policies" / "gate.json").read_text()
         self.aws("iam", "create-policy", "--policy-name", "ip-gate", "--policy-document", document)
         if self.before:
             self.before(self)

@@ -57,13 +57,13 @@ def stack():
 
 def prepare(stack):
     """What the administrator of both accounts has before he deploys."""
-    document = (ROOT / "docs" / "gate-policy.json").read_text()
+    document = (ROOT / "examples" / "policies" / "gate.json").read_text()
     stack.aws("iam", "create-policy", "--path", "/team/a/", "--policy-name", "second-gate", "--policy-document", document)
     stack.aws("iam", "create-role", "--role-name", "jump", "--assume-role-policy-document", json.dumps(JUMP_TRUST))
     stack.aws("iam", "create-role", "--role-name", "target", "--assume-role-policy-document", json.dumps(OTHER_TRUST), key=OTHER_ACCOUNT)
     helper = json.dumps(trust(f"arn:aws:iam::{ACCOUNT}:root"))
     stack.aws("iam", "create-role", "--role-name", "ip-gate", "--assume-role-policy-document", helper, key=OTHER_ACCOUNT)
-    allowed = (ROOT / "docs" / "other-account-policy.json").read_text().replace("111122223333", OTHER_ACCOUNT)
+    allowed = (ROOT / "examples" / "other-account-policy.json").read_text().replace("111122223333", OTHER_ACCOUNT)
     stack.aws("iam", "put-role-policy", "--role-name", "ip-gate", "--policy-name", "ip-gate", "--policy-document", allowed, key=OTHER_ACCOUNT)
 
 
@@ -77,7 +77,7 @@ def account(stack):
     """The account as a first-time administrator finds it: one version with the office, an empty bucket, one member."""
     account = Account(stack.endpoint)
     account.empty_bucket(stack.outputs["StateBucket"])
-    document = json.loads((ROOT / "docs" / "gate-policy.json").read_text())
+    document = json.loads((ROOT / "examples" / "policies" / "gate.json").read_text())
     for arn in (POLICY_ARN, SECOND_ARN):
         account.start_over(arn, document)
     account.iam.update_assume_role_policy(RoleName="jump", PolicyDocument=json.dumps(JUMP_TRUST))

@@ -49,7 +49,7 @@ def test_the_topic_is_told_who_let_which_network_into_which_policy_and_when_it_w
 
 
 def test_a_bucket_that_an_earlier_stack_left_is_gone_on_with(stack, account):
-    document = (ROOT / "docs" / "gate-policy.json").read_text()
+    document = (ROOT / "examples" / "policies" / "gate.json").read_text()
     stack.aws("iam", "create-policy", "--policy-name", "passed-on", "--policy-document", document)
     arn = f"arn:aws:iam::{ACCOUNT}:policy/passed-on"
 

@@ -111,7 +111,7 @@ def test_the_list_the_baseline_and_older_versions_are_one_short_command_each(sta
     assert re.search(rf"{OFFICE}\s+permanent", printed) and re.search(r"127.0.0.2/32\s+granted\s+alice since 20", printed), printed
     assert "nothing outside the list differs" in script("baseline", "check", "--arn", POLICY_ARN)
 
-    new = ROOT / "tests" / "policies" / "deny-office.json"
+    new = ROOT / "examples" / "policies" / "deny-office.json"
     printed = script("baseline", "save", "--arn", POLICY_ARN, "--file", str(new))
     assert "added 123.123.123.123/32" in printed and f"removed {OFFICE}" in printed and "outside the list differs" in printed
     assert b"123.123.123.123/32" in account.s3.get_object(Bucket=bucket, Key=key)["Body"].read()

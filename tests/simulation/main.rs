@@ -12,7 +12,7 @@ mod schedule;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use allowlist::planted::{Fault, plant};
+use allowlist_aws::planted::{Fault, plant};
 
 use crate::promises::violations;
 use crate::scenarios::{SCENARIOS, Scenario};

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use allowlist::aws::Aws;
+use allowlist_aws::aws::Aws;
 use fakes::connection::{Decision, Director, Fate};
 use fakes::invoke::{key, member, sdk};
 use fakes::world::{Call, Reply};

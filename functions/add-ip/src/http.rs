@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use allowlist::flow::add::{Failed, Outcome};
 use allowlist::{Error, Network};
+use allowlist_aws::flow::add::{Failed, Outcome};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 

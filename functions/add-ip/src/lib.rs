@@ -9,16 +9,16 @@ pub mod page;
 
 use std::time::{Duration, SystemTime};
 
-use allowlist::aws::Aws;
-use allowlist::aws::lease::Reading;
-use allowlist::aws::state::rfc3339;
-use allowlist::flow::add::{Added, Applied, Failed, Outcome, add, authenticate};
-use allowlist::flow::holder::Finish;
-use allowlist::flow::status::{Status, status};
-use allowlist::flow::{Invocation, time_until};
 use allowlist::grant::member_object;
 use allowlist::notice::{Addition, Notice};
 use allowlist::{AddConfig, Error, Member, Network};
+use allowlist_aws::aws::Aws;
+use allowlist_aws::aws::lease::Reading;
+use allowlist_aws::aws::state::rfc3339;
+use allowlist_aws::flow::add::{Added, Applied, Failed, Outcome, add, authenticate};
+use allowlist_aws::flow::holder::Finish;
+use allowlist_aws::flow::status::{Status, status};
+use allowlist_aws::flow::{Invocation, time_until};
 use futures_util::future::join;
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use add_ip::{Deps, handle};
 use after::AfterResponse;
 use allowlist::AddConfig;
-use allowlist::aws::{Aws, sdk};
 use allowlist::config::check_runtime;
+use allowlist_aws::aws::{Aws, sdk};
 use lambda_runtime::layers::TracingLayer;
 use lambda_runtime::{Error, LambdaEvent, Runtime, service_fn};
 use serde_json::Value;
@@ -28,7 +28,7 @@ async fn main() -> ExitCode {
 async fn run(variable: fn(&str) -> Option<String>) -> Result<(), Error> {
     let config = AddConfig::read(variable)?;
     check_runtime(variable)?;
-    allowlist::log::init(variable);
+    allowlist_aws::log::init(variable);
     let aws = Aws::new(&sdk::load(variable).await?, &config.config);
     let deps = Arc::new(Deps { config, aws });
     let after = AfterResponse::default();

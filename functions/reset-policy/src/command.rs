@@ -1,7 +1,7 @@
 //! What an event asks for.
 
-use allowlist::flow::revoke::Revocation;
 use allowlist::{Config, Document, Error, Network, Target, VersionId};
+use allowlist_aws::flow::revoke::Revocation;
 use serde_json::Value;
 
 /// A command.

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use allowlist::Config;
-use allowlist::aws::{Aws, sdk};
 use allowlist::config::check_runtime;
+use allowlist_aws::aws::{Aws, sdk};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use reset_policy::{Deps, handle};
 use serde_json::Value;
@@ -24,7 +24,7 @@ async fn main() -> ExitCode {
 async fn run(variable: fn(&str) -> Option<String>) -> Result<(), Error> {
     let config = Config::read(variable)?;
     check_runtime(variable)?;
-    allowlist::log::init(variable);
+    allowlist_aws::log::init(variable);
     let aws = Aws::new(&sdk::load(variable).await?, &config);
     let deps = Arc::new(Deps { config, aws });
     let handler = service_fn(move |event: LambdaEvent<Value>| {

@@ -1,0 +1,49 @@
+//! The trust policy of a role in IAM: one document, no versions.
+
+use super::Iam;
+use super::failure::Failure;
+use allowlist::document::Document;
+use allowlist::error::Error;
+use allowlist::target::Target;
+
+/// What became of an attempt to write a trust policy.
+#[derive(Debug)]
+pub enum Update {
+    /// IAM took it.
+    Written,
+    /// Not done; try again a little later.
+    Throttled(Error),
+    /// Perhaps done, or still to be done: it may land later.
+    Unanswered(Error),
+    /// Not done, and repeating it would not help.
+    Refused(Error),
+}
+
+impl Iam {
+    /// The trust policy of a role. IAM is eventually consistent: it may be some writes old.
+    ///
+    /// # Errors
+    /// [`Error::MalformedDocument`], [`Error::Aws`], [`Error::Throttled`].
+    pub async fn trust_policy(&self, role: &Target) -> Result<Document, Error> {
+        let answer = self.client.get_role().role_name(role.name()).send().await;
+        let answer = answer.map_err(|e| Failure::report(e, "iam:GetRole", role.arn()))?;
+        Document::from_iam(answer.role().and_then(|role| role.assume_role_policy_document()).unwrap_or_default())
+    }
+
+    /// Writes the trust policy of a role, in one attempt.
+    pub async fn update_trust_policy(&self, role: &Target, document: &Document) -> Update {
+        let request = self.client.update_assume_role_policy().role_name(role.name()).policy_document(document.render());
+        match request.customize().config_override(Self::once()).send().await {
+            Ok(_) => Update::Written,
+            Err(e) => {
+                let failure = Failure::of(&e);
+                let error = Failure::report(e, "iam:UpdateAssumeRolePolicy", role.arn());
+                match failure {
+                    Failure::Throttled => Update::Throttled(error),
+                    Failure::Unanswered => Update::Unanswered(error),
+                    _ => Update::Refused(error),
+                }
+            }
+        }
+    }
+}

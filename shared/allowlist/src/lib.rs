@@ -1,0 +1,27 @@
+//! The IP allow list inside IAM policy documents, and how to change it safely.
+//!
+//! This crate is pure: it decides, and knows no SDK, no clock and no environment. The crate `allowlist-aws` reads and
+//! writes IAM and S3, and puts the two together: take a snapshot, decide in pure code, apply the decision.
+
+pub mod baseline;
+pub mod config;
+pub mod coverage;
+pub mod document;
+pub mod error;
+pub mod gate;
+pub mod grant;
+pub mod lease;
+pub mod network;
+pub mod notice;
+pub mod plan;
+pub mod target;
+pub mod versions;
+
+pub use config::{AddConfig, Config};
+pub use document::Document;
+pub use error::Error;
+pub use gate::Gate;
+pub use grant::{Grant, Member};
+pub use network::Network;
+pub use target::{Target, TargetKind};
+pub use versions::{VersionId, Versions};
