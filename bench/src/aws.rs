@@ -45,22 +45,31 @@ impl Certificate {
     pub fn new() -> Result<Self, Box<dyn Error>> {
         let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-        let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key)?;
-        Ok(Self { pem: made.cert.pem(), acceptor: TlsAcceptor::from(Arc::new(config)) })
+        let config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)?;
+        Ok(Self {
+            pem: made.cert.pem(),
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+        })
     }
 }
 
 impl Aws {
     /// Starts it, every call taking `distance`.
-    pub async fn start(distance: Duration, certificate: Option<&Certificate>) -> Result<Self, Box<dyn Error>> {
+    pub async fn start(
+        distance: Duration,
+        certificate: Option<&Certificate>,
+    ) -> Result<Self, Box<dyn Error>> {
         // An account in which members have added before: a baseline is saved, and the lease has been given back.
         let mut world = office();
         let (object, body) = invoke::member("alice");
         world.put(&object, &body);
         let document = world.document(POLICY);
         world.put("baseline/111122223333/policy/gate.json", &document);
-        let lease =
-            format!(r#"{{"nonce":null,"holder":"before","kind":"add","until":"","targets":{{"{POLICY}":{{"last":"v1"}}}}}}"#);
+        let lease = format!(
+            r#"{{"nonce":null,"holder":"before","kind":"add","until":"","targets":{{"{POLICY}":{{"last":"v1"}}}}}}"#
+        );
         world.put("lease.json", &lease);
         let world = Shared::new(world);
         // Hundreds connect at once: a queue that overflows would cost them a second each.
@@ -72,7 +81,10 @@ impl Aws {
             Some(_) => format!("https://localhost:{port}"),
             None => format!("http://127.0.0.1:{port}"),
         };
-        let (shared, acceptor) = (world.clone(), certificate.map(|certificate| certificate.acceptor.clone()));
+        let (shared, acceptor) = (
+            world.clone(),
+            certificate.map(|certificate| certificate.acceptor.clone()),
+        );
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let _ = stream.set_nodelay(true);
@@ -89,21 +101,36 @@ impl Aws {
                 });
             }
         });
-        Ok(Self { endpoint, world, server })
+        Ok(Self {
+            endpoint,
+            world,
+            server,
+        })
     }
 
     /// How many calls were made, and how many versions were written.
     pub fn counts(&self) -> (usize, usize) {
         let world = self.world.lock();
-        let creates = world.calls.iter().filter(|Call { op, .. }| matches!(op, Op::Create(..))).count();
+        let creates = world
+            .calls
+            .iter()
+            .filter(|Call { op, .. }| matches!(op, Op::Create(..)))
+            .count();
         (world.calls.len(), creates)
     }
 
     /// How many entries are in force, and how many versions there were at most.
     pub fn state(&self) -> (usize, usize) {
         let world = self.world.lock();
-        let most = world.policies[POLICY].iter().filter(|moment| moment.cause != Cause::Start);
-        (world.entries(POLICY).len(), most.map(|moment| moment.policy.versions.len()).max().unwrap_or_default())
+        let most = world.policies[POLICY]
+            .iter()
+            .filter(|moment| moment.cause != Cause::Start);
+        (
+            world.entries(POLICY).len(),
+            most.map(|moment| moment.policy.versions.len())
+                .max()
+                .unwrap_or_default(),
+        )
     }
 }
 
@@ -116,12 +143,18 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, world: Shared, dista
         }
     });
     // A function that is killed breaks its connections off.
-    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+    let _ = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), answer)
+        .await;
 }
 
 async fn answer(request: Request<Incoming>, world: &Shared) -> Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
-    let bytes = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let bytes = body
+        .collect()
+        .await
+        .map(|body| body.to_bytes())
+        .unwrap_or_default();
     let request = HttpRequest::try_from(Request::from_parts(parts, SdkBody::from(bytes))).unwrap();
     let op = wire::read(&request);
     let (reply, now) = {
@@ -129,10 +162,15 @@ async fn answer(request: Request<Incoming>, world: &Shared) -> Response<Full<Byt
         (world.apply(0, &op, 0), world.now())
     };
     let reply = wire::write(&op, &reply, now);
-    let mut response = Response::new(Full::new(Bytes::copy_from_slice(reply.body().bytes().unwrap_or_default())));
+    let mut response = Response::new(Full::new(Bytes::copy_from_slice(
+        reply.body().bytes().unwrap_or_default(),
+    )));
     *response.status_mut() = http::StatusCode::from_u16(reply.status().as_u16()).unwrap();
     for (name, value) in reply.headers() {
-        response.headers_mut().insert(http::HeaderName::try_from(name).unwrap(), value.parse().unwrap());
+        response.headers_mut().insert(
+            http::HeaderName::try_from(name).unwrap(),
+            value.parse().unwrap(),
+        );
     }
     response
 }

@@ -20,16 +20,41 @@ pub fn measure(root: &Path) -> Result<Build, Box<dyn Error>> {
     let target = root.join("target/bench-build");
     let build = || -> Result<Duration, Box<dyn Error>> {
         let started = Instant::now();
-        let arguments = ["build", "--quiet", "--release", "--locked", "-p", "add-ip", "-p", "reset-policy", "--target-dir"];
-        let status = Command::new(env!("CARGO")).current_dir(root).args(arguments).arg(&target).status()?;
-        if status.success() { Ok(started.elapsed()) } else { Err("`cargo build` failed".into()) }
+        let arguments = [
+            "build",
+            "--quiet",
+            "--release",
+            "--locked",
+            "-p",
+            "add-ip",
+            "-p",
+            "reset-policy",
+            "--target-dir",
+        ];
+        let status = Command::new(env!("CARGO"))
+            .current_dir(root)
+            .args(arguments)
+            .arg(&target)
+            .status()?;
+        if status.success() {
+            Ok(started.elapsed())
+        } else {
+            Err("`cargo build` failed".into())
+        }
     };
     let clean = build()?;
-    std::fs::File::options().append(true).open(root.join("shared/src/lib.rs"))?.set_modified(SystemTime::now())?;
+    std::fs::File::options()
+        .append(true)
+        .open(root.join("shared/src/lib.rs"))?
+        .set_modified(SystemTime::now())?;
     let incremental = build()?;
     let size = size(&target)?;
     std::fs::remove_dir_all(&target)?;
-    Ok(Build { clean, incremental, size })
+    Ok(Build {
+        clean,
+        incremental,
+        size,
+    })
 }
 
 fn size(folder: &Path) -> Result<u64, Box<dyn Error>> {
@@ -37,7 +62,11 @@ fn size(folder: &Path) -> Result<u64, Box<dyn Error>> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let kind = entry.file_type()?;
-        total += if kind.is_dir() { size(&entry.path())? } else { entry.metadata()?.len() };
+        total += if kind.is_dir() {
+            size(&entry.path())?
+        } else {
+            entry.metadata()?.len()
+        };
     }
     Ok(total)
 }

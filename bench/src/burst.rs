@@ -35,8 +35,16 @@ pub async fn all(program: &Path) -> Result<Vec<Burst>, Box<dyn Error>> {
             runs.push(one(program, members).await?);
         }
         runs.sort_by(|one, other| one.round_trips.total_cmp(&other.round_trips));
-        for Burst { versions, calls, round_trips, .. } in &runs {
-            println!("  {versions} versions, {calls} calls, {round_trips:.1} round trips to the last answer");
+        for Burst {
+            versions,
+            calls,
+            round_trips,
+            ..
+        } in &runs
+        {
+            println!(
+                "  {versions} versions, {calls} calls, {round_trips:.1} round trips to the last answer"
+            );
         }
         bursts.push(runs.swap_remove(1));
     }
@@ -55,7 +63,10 @@ async fn one(program: &Path, members: usize) -> Result<Burst, Box<dyn Error>> {
     }
     let started = Instant::now();
     for (index, function) in functions.iter().enumerate() {
-        function.send(add_event("alice", &format!("51.44.{}.{}", index / 200, index % 200)))?;
+        function.send(add_event(
+            "alice",
+            &format!("51.44.{}.{}", index / 200, index % 200),
+        ))?;
     }
     let mut waits = Vec::new();
     for function in &mut functions {
@@ -71,10 +82,19 @@ async fn one(program: &Path, members: usize) -> Result<Burst, Box<dyn Error>> {
     let (calls, versions) = aws.counts();
     let (entries, most) = aws.state();
     if entries != members + 1 || most > 5 {
-        return Err(format!("{entries} entries are in force after {members} members, {most} versions at most").into());
+        return Err(format!(
+            "{entries} entries are in force after {members} members, {most} versions at most"
+        )
+        .into());
     }
     for function in functions {
         function.end().await?;
     }
-    Ok(Burst { members, versions, calls, round_trips: waits[waits.len() - 1], median: waits[waits.len() / 2] })
+    Ok(Burst {
+        members,
+        versions,
+        calls,
+        round_trips: waits[waits.len() - 1],
+        median: waits[waits.len() / 2],
+    })
 }

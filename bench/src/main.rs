@@ -39,11 +39,19 @@ impl Figures {
     fn of(mut samples: Vec<f64>) -> Self {
         samples.sort_by(f64::total_cmp);
         let at = |share: f64| samples[((samples.len() - 1) as f64 * share).round() as usize];
-        Self { median: at(0.5), p99: at(0.99) }
+        Self {
+            median: at(0.5),
+            p99: at(0.99),
+        }
     }
 
     fn times(mut samples: Vec<Duration>) -> Self {
-        Self::of(samples.drain(..).map(|sample| sample.as_secs_f64() * 1000.0).collect())
+        Self::of(
+            samples
+                .drain(..)
+                .map(|sample| sample.as_secs_f64() * 1000.0)
+                .collect(),
+        )
     }
 }
 
@@ -61,8 +69,13 @@ impl Programs {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
-    let programs = Programs { release: root.join("target/release"), root };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .canonicalize()?;
+    let programs = Programs {
+        release: root.join("target/release"),
+        root,
+    };
     let parts: Vec<String> = std::env::args().skip(1).collect();
     let wanted = |part: &str| parts.is_empty() || parts.iter().any(|named| named == part);
     let mut report = report::Report::default();
@@ -78,7 +91,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if wanted("size") {
         for name in ["add-ip", "reset-policy"] {
             let zipped = zipped(&programs.release(name))? as f64 / 1e6;
-            report.single(&format!("{name}: zipped bootstrap"), zipped, "MB", "3 MB", zipped <= 3.0);
+            report.single(
+                &format!("{name}: zipped bootstrap"),
+                zipped,
+                "MB",
+                "3 MB",
+                zipped <= 3.0,
+            );
         }
     }
     if wanted("document") {
@@ -96,26 +115,49 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// The time from exec to the first `GET /next`, and the CPU that it takes.
-async fn cold_start(programs: &Programs, report: &mut report::Report) -> Result<(), Box<dyn Error>> {
+async fn cold_start(
+    programs: &Programs,
+    report: &mut report::Report,
+) -> Result<(), Box<dyn Error>> {
     println!("cold start, {RUNS} times each");
     let names = ["empty", "add-ip", "reset-policy"];
     let mut waits = names.map(|_| Vec::new());
     for _ in 0..RUNS {
         for (name, waits) in names.iter().zip(&mut waits) {
-            let mut function = Function::start(&programs.release(name), &settings("http://127.0.0.1:9", "")).await?;
+            let mut function =
+                Function::start(&programs.release(name), &settings("http://127.0.0.1:9", ""))
+                    .await?;
             waits.push(function.ready().await?);
             function.end().await?;
         }
     }
     let [empty, add, reset] = waits.map(Figures::times);
-    report.line("empty function: exec to first `GET /next`", &empty, "ms", None);
-    report.line("add-ip: the same", &add, "ms", Some((add.median / empty.median, 1.5)));
-    report.line("reset-policy: the same", &reset, "ms", Some((reset.median / empty.median, 1.5)));
+    report.line(
+        "empty function: exec to first `GET /next`",
+        &empty,
+        "ms",
+        None,
+    );
+    report.line(
+        "add-ip: the same",
+        &add,
+        "ms",
+        Some((add.median / empty.median, 1.5)),
+    );
+    report.line(
+        "reset-policy: the same",
+        &reset,
+        "ms",
+        Some((reset.median / empty.median, 1.5)),
+    );
     Ok(())
 }
 
 /// The CPU that a process takes from its start to its first answer, over TLS, and what it needs of memory.
-async fn first_answer(programs: &Programs, report: &mut report::Report) -> Result<(), Box<dyn Error>> {
+async fn first_answer(
+    programs: &Programs,
+    report: &mut report::Report,
+) -> Result<(), Box<dyn Error>> {
     println!("first answer, {RUNS} times each");
     let certificate = Certificate::new()?;
     let bundle = programs.root.join("target/bench-bundle.pem");
@@ -126,13 +168,44 @@ async fn first_answer(programs: &Programs, report: &mut report::Report) -> Resul
     let (mut waits, mut memory) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
         let [nothing, stranger, allowed, plain, added] = &mut cpu;
-        nothing.push(life(&empty, &settings("http://127.0.0.1:9", ""), json!({}), None).await?.cpu);
+        nothing.push(
+            life(&empty, &settings("http://127.0.0.1:9", ""), json!({}), None)
+                .await?
+                .cpu,
+        );
         let aws = Aws::start(Duration::ZERO, None).await?;
-        plain.push(life(&add_ip, &settings(&aws.endpoint, ""), add_event("alice", HOME), Some("added")).await?.cpu);
+        plain.push(
+            life(
+                &add_ip,
+                &settings(&aws.endpoint, ""),
+                add_event("alice", HOME),
+                Some("added"),
+            )
+            .await?
+            .cpu,
+        );
         let aws = Aws::start(Duration::ZERO, Some(&certificate)).await?;
         let variables = settings(&aws.endpoint, bundle);
-        stranger.push(life(&add_ip, &variables, add_event("nobody", HOME), Some("unauthorized")).await?.cpu);
-        allowed.push(life(&add_ip, &variables, add_event("alice", AT_WORK), Some("already_allowed")).await?.cpu);
+        stranger.push(
+            life(
+                &add_ip,
+                &variables,
+                add_event("nobody", HOME),
+                Some("unauthorized"),
+            )
+            .await?
+            .cpu,
+        );
+        allowed.push(
+            life(
+                &add_ip,
+                &variables,
+                add_event("alice", AT_WORK),
+                Some("already_allowed"),
+            )
+            .await?
+            .cpu,
+        );
         let one = life(&add_ip, &variables, add_event("alice", HOME), Some("added")).await?;
         added.push(one.cpu);
         waits.push(one.wait);
@@ -140,14 +213,50 @@ async fn first_answer(programs: &Programs, report: &mut report::Report) -> Resul
     }
     let [nothing, stranger, allowed, plain, added] = cpu.map(Figures::times);
     let ratio = |figures: &Figures, goal: f64| Some((figures.median / nothing.median, goal));
-    report.line("empty function: CPU of its whole life, one answer", &nothing, "ms", None);
-    report.line("add-ip: CPU from its start to the first answer over TLS, a stranger", &stranger, "ms", ratio(&stranger, 3.5));
-    report.line("add-ip: the same, `already_allowed`", &allowed, "ms", ratio(&allowed, 3.5));
-    report.line("add-ip: the same, `added`", &added, "ms", ratio(&added, 3.5));
-    report.line("add-ip: the same, `added`, over plain HTTP", &plain, "ms", ratio(&plain, f64::INFINITY));
-    report.line("add-ip: time from its start to the first `added` over TLS", &Figures::times(waits), "ms", None);
+    report.line(
+        "empty function: CPU of its whole life, one answer",
+        &nothing,
+        "ms",
+        None,
+    );
+    report.line(
+        "add-ip: CPU from its start to the first answer over TLS, a stranger",
+        &stranger,
+        "ms",
+        ratio(&stranger, 3.5),
+    );
+    report.line(
+        "add-ip: the same, `already_allowed`",
+        &allowed,
+        "ms",
+        ratio(&allowed, 3.5),
+    );
+    report.line(
+        "add-ip: the same, `added`",
+        &added,
+        "ms",
+        ratio(&added, 3.5),
+    );
+    report.line(
+        "add-ip: the same, `added`, over plain HTTP",
+        &plain,
+        "ms",
+        ratio(&plain, f64::INFINITY),
+    );
+    report.line(
+        "add-ip: time from its start to the first `added` over TLS",
+        &Figures::times(waits),
+        "ms",
+        None,
+    );
     let memory = Figures::of(memory);
-    report.single("add-ip: peak memory of an add over TLS (p99)", memory.p99, "MB", "12 MB", memory.p99 <= 12.0);
+    report.single(
+        "add-ip: peak memory of an add over TLS (p99)",
+        memory.p99,
+        "MB",
+        "12 MB",
+        memory.p99 <= 12.0,
+    );
     Ok(())
 }
 
@@ -158,18 +267,30 @@ struct Life {
     peak_memory: u64,
 }
 
-async fn life(program: &Path, variables: &[(&str, &str)], event: Value, expected: Option<&str>) -> Result<Life, Box<dyn Error>> {
+async fn life(
+    program: &Path,
+    variables: &[(&str, &str)],
+    event: Value,
+    expected: Option<&str>,
+) -> Result<Life, Box<dyn Error>> {
     // What it does after its answer is not part of it.
     let mut function = Function::start_with(program, variables, Duration::from_secs(5)).await?;
     function.send(event)?;
     let (answer, when) = function.answer().await?;
     if let Some(expected) = expected
-        && !answer["body"].as_str().unwrap_or_default().contains(&format!(r#"":"{expected}""#))
+        && !answer["body"]
+            .as_str()
+            .unwrap_or_default()
+            .contains(&format!(r#"":"{expected}""#))
     {
         return Err(format!("the function answered {answer}").into());
     }
     let (wait, peak_memory) = (when - function.started(), function.peak_memory()?);
-    Ok(Life { cpu: function.end().await?, wait, peak_memory })
+    Ok(Life {
+        cpu: function.end().await?,
+        wait,
+        peak_memory,
+    })
 }
 
 /// The settings of both functions; `bundle` names the certificates to trust, empty for the embedded ones.
@@ -184,7 +305,10 @@ pub fn settings<'a>(endpoint: &'a str, bundle: &'a str) -> [(&'a str, &'a str); 
 }
 
 fn zipped(program: &Path) -> Result<u64, Box<dyn Error>> {
-    let mut encoder = flate2::read::DeflateEncoder::new(std::fs::File::open(program)?, flate2::Compression::new(6));
+    let mut encoder = flate2::read::DeflateEncoder::new(
+        std::fs::File::open(program)?,
+        flate2::Compression::new(6),
+    );
     Ok(std::io::copy(&mut encoder, &mut std::io::sink())?)
 }
 
@@ -193,15 +317,36 @@ fn documents(programs: &Programs, report: &mut report::Report) -> Result<(), Box
     println!("documents");
     let bench = Command::new(env!("CARGO"))
         .current_dir(&programs.root)
-        .args(["bench", "--locked", "-p", "allowlist", "--bench", "document"])
+        .args([
+            "bench",
+            "--locked",
+            "-p",
+            "allowlist",
+            "--bench",
+            "document",
+        ])
         .output()?;
     let text = String::from_utf8(bench.stdout)?;
     if !bench.status.success() {
-        return Err(format!("`cargo bench` failed: {}", String::from_utf8_lossy(&bench.stderr)).into());
+        return Err(format!(
+            "`cargo bench` failed: {}",
+            String::from_utf8_lossy(&bench.stderr)
+        )
+        .into());
     }
     let medians = report::medians_of_divan(&text);
-    let full = medians.iter().rfind(|(name, _)| name.starts_with("add")).ok_or("divan told nothing of `add`")?.1;
-    report.single("parse, decide and render a full document", full, "µs", "200 µs", full < 200.0);
+    let full = medians
+        .iter()
+        .rfind(|(name, _)| name.starts_with("add"))
+        .ok_or("divan told nothing of `add`")?
+        .1;
+    report.single(
+        "parse, decide and render a full document",
+        full,
+        "µs",
+        "200 µs",
+        full < 200.0,
+    );
     report.divan = text;
     Ok(())
 }

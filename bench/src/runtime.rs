@@ -47,13 +47,22 @@ impl Function {
     }
 
     /// The same, but its answers are acknowledged late: until then it does nothing after them.
-    pub async fn start_with(program: &Path, variables: &[(&str, &str)], linger: Duration) -> Result<Self, Box<dyn Error>> {
+    pub async fn start_with(
+        program: &Path,
+        variables: &[(&str, &str)],
+        linger: Duration,
+    ) -> Result<Self, Box<dyn Error>> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?.to_string();
         let (events, inbox) = mpsc::unbounded_channel();
         let (polls, polled) = mpsc::unbounded_channel();
         let (answers, answered) = mpsc::unbounded_channel();
-        let api = Arc::new(Api { events: Mutex::new(inbox), polls, answers, linger });
+        let api = Arc::new(Api {
+            events: Mutex::new(inbox),
+            polls,
+            answers,
+            linger,
+        });
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let _ = stream.set_nodelay(true);
@@ -63,30 +72,46 @@ impl Function {
                         let api = api.clone();
                         async move { Ok::<_, Infallible>(api.answer(request).await) }
                     });
-                    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
                 });
             }
         });
         let mut command = Command::new(program);
-        command.env_clear().envs(variables.iter().copied()).stdout(Stdio::null()).kill_on_drop(true).envs([
-            ("AWS_LAMBDA_RUNTIME_API", address.as_str()),
-            ("AWS_LAMBDA_FUNCTION_NAME", "f"),
-            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
-            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512"),
-            ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
-            ("AWS_REGION", "us-east-1"),
-            ("AWS_ACCESS_KEY_ID", "AKID"),
-            ("AWS_SECRET_ACCESS_KEY", "secret"),
-            // As the template sets it.
-            ("MALLOC_ARENA_MAX", "1"),
-        ]);
+        command
+            .env_clear()
+            .envs(variables.iter().copied())
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .envs([
+                ("AWS_LAMBDA_RUNTIME_API", address.as_str()),
+                ("AWS_LAMBDA_FUNCTION_NAME", "f"),
+                ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+                ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512"),
+                ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
+                ("AWS_REGION", "us-east-1"),
+                ("AWS_ACCESS_KEY_ID", "AKID"),
+                ("AWS_SECRET_ACCESS_KEY", "secret"),
+                // As the template sets it.
+                ("MALLOC_ARENA_MAX", "1"),
+            ]);
         let started = Instant::now();
-        Ok(Self { child: command.spawn()?, started, events, polls: polled, answers: answered, server })
+        Ok(Self {
+            child: command.spawn()?,
+            started,
+            events,
+            polls: polled,
+            answers: answered,
+            server,
+        })
     }
 
     /// Waits until the function asks for its first event; -> how long that took.
     pub async fn ready(&mut self) -> Result<Duration, Box<dyn Error>> {
-        let polled = tokio::time::timeout(PATIENCE, self.polls.recv()).await?.ok_or("the function ended")?;
+        let polled = tokio::time::timeout(PATIENCE, self.polls.recv())
+            .await?
+            .ok_or("the function ended")?;
         Ok(polled - self.started)
     }
 
@@ -96,7 +121,9 @@ impl Function {
 
     /// Waits for the answer; -> what it is, and when it came.
     pub async fn answer(&mut self) -> Result<(Value, Instant), Box<dyn Error>> {
-        Ok(tokio::time::timeout(PATIENCE, self.answers.recv()).await?.ok_or("the function ended")?)
+        Ok(tokio::time::timeout(PATIENCE, self.answers.recv())
+            .await?
+            .ok_or("the function ended")?)
     }
 
     pub fn started(&self) -> Instant {
@@ -107,7 +134,10 @@ impl Function {
     pub fn peak_memory(&self) -> Result<u64, Box<dyn Error>> {
         let pid = self.child.id().ok_or("the function ended")?;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .ok_or("no VmHWM")?;
         Ok(line.trim().trim_end_matches(" kB").parse()?)
     }
 
@@ -123,7 +153,10 @@ impl Function {
 fn cpu_of_children() -> Result<Duration, Box<dyn Error>> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let of = |time: nix::sys::time::TimeVal| {
-        Duration::new(time.tv_sec().unsigned_abs(), u32::try_from(time.tv_usec()).unwrap_or(0) * 1000)
+        Duration::new(
+            time.tv_sec().unsigned_abs(),
+            u32::try_from(time.tv_usec()).unwrap_or(0) * 1000,
+        )
     };
     Ok(of(usage.user_time()) + of(usage.system_time()))
 }
@@ -132,20 +165,42 @@ impl Api {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         if request.method() == Method::GET {
             let _ = self.polls.send(Instant::now());
-            let Some(event) = self.events.lock().await.recv().await else { return Response::default() };
+            let Some(event) = self.events.lock().await.recv().await else {
+                return Response::default();
+            };
             let deadline = SystemTime::now() + Duration::from_secs(28);
-            let deadline = deadline.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+            let deadline = deadline
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default()
+                .as_millis();
             return Response::builder()
-                .header("Lambda-Runtime-Aws-Request-Id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd")
+                .header(
+                    "Lambda-Runtime-Aws-Request-Id",
+                    "8476a536-e9f4-11e8-9739-2dfe598c3fcd",
+                )
                 .header("Lambda-Runtime-Deadline-Ms", deadline.to_string())
-                .header("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:us-east-1:111122223333:function:f")
-                .header("Lambda-Runtime-Trace-Id", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=1")
+                .header(
+                    "Lambda-Runtime-Invoked-Function-Arn",
+                    "arn:aws:lambda:us-east-1:111122223333:function:f",
+                )
+                .header(
+                    "Lambda-Runtime-Trace-Id",
+                    "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=1",
+                )
                 .header("Content-Type", "application/json")
                 .body(Full::new(Bytes::from(event.to_string())))
                 .unwrap_or_default();
         }
-        let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-        let _ = self.answers.send((serde_json::from_slice(&body).unwrap_or_default(), Instant::now()));
+        let body = request
+            .into_body()
+            .collect()
+            .await
+            .map(|body| body.to_bytes())
+            .unwrap_or_default();
+        let _ = self.answers.send((
+            serde_json::from_slice(&body).unwrap_or_default(),
+            Instant::now(),
+        ));
         tokio::time::sleep(self.linger).await;
         let mut accepted = Response::<Full<Bytes>>::default();
         *accepted.status_mut() = http::StatusCode::ACCEPTED;

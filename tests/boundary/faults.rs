@@ -6,16 +6,38 @@ use crate::*;
 async fn an_edit_made_in_the_console_while_we_write_is_merged_not_overwritten() {
     let script = Script::new(office());
     script.before(creates, |world| {
-        world.apply(9, &Op::Edit { arn: POLICY.into(), entries: vec!["7.7.7.7/32".into()], tags: vec!["ec2:*".into()] }, 0);
+        world.apply(
+            9,
+            &Op::Edit {
+                arn: POLICY.into(),
+                entries: vec!["7.7.7.7/32".into()],
+                tags: vec!["ec2:*".into()],
+            },
+            0,
+        );
     });
     let answer = script.caller(1).add("alice", HOME).await;
-    assert_eq!((answer.word().as_str(), &answer.body["targets"][0]["version"]), ("added", &json!("v4")));
+    assert_eq!(
+        (
+            answer.word().as_str(),
+            &answer.body["targets"][0]["version"]
+        ),
+        ("added", &json!("v4"))
+    );
     let (entries, tags) = read_gate(&script.world.lock().document(POLICY));
-    assert_eq!(entries, BTreeSet::from(["123.123.123.123/32", "51.44.71.80/32", "7.7.7.7/32"].map(str::to_owned)));
-    assert_eq!(tags, BTreeSet::from(["ec2:*", "s3:Get*"].map(str::to_owned)));
+    assert_eq!(
+        entries,
+        BTreeSet::from(["123.123.123.123/32", "51.44.71.80/32", "7.7.7.7/32"].map(str::to_owned))
+    );
+    assert_eq!(
+        tags,
+        BTreeSet::from(["ec2:*", "s3:Get*"].map(str::to_owned))
+    );
     let world = script.world.lock();
     assert_eq!(
-        read_gate(&world.objects["baseline/111122223333/policy/gate.json"].body).0.len(),
+        read_gate(&world.objects["baseline/111122223333/policy/gate.json"].body)
+            .0
+            .len(),
         2,
         "the edit came before our first version"
     );
@@ -27,7 +49,10 @@ async fn two_callers_at_once_are_both_let_in() {
     let (alice, bob) = (script.caller(1), script.caller(2));
     let (a, b) = tokio::join!(alice.add("alice", HOME), bob.add("bob", "51.44.71.81"));
     assert_eq!((a.word().as_str(), b.word().as_str()), ("added", "added"));
-    assert_eq!(script.world.lock().entries(POLICY), ["123.123.123.123/32", "51.44.71.80/32", "51.44.71.81/32"]);
+    assert_eq!(
+        script.world.lock().entries(POLICY),
+        ["123.123.123.123/32", "51.44.71.80/32", "51.44.71.81/32"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -50,8 +75,18 @@ async fn throttling_is_waited_out_and_in_the_end_reported_with_the_grant_left() 
     let script = Script::new(office());
     script.rule(|_, _, op| creates(op).then_some(Act::Fail(400, "Throttling")));
     let answer = script.caller(1).add("alice", HOME).await;
-    assert_eq!((answer.status, answer.word().as_str(), answer.headers["Retry-After"].as_str()), (503, "throttled", Some("5")));
-    assert_eq!(script.world.lock().keys("grants/"), ["grants/51.44.71.80_32/alice.json"]);
+    assert_eq!(
+        (
+            answer.status,
+            answer.word().as_str(),
+            answer.headers["Retry-After"].as_str()
+        ),
+        (503, "throttled", Some("5"))
+    );
+    assert_eq!(
+        script.world.lock().keys("grants/"),
+        ["grants/51.44.71.80_32/alice.json"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -62,7 +97,11 @@ async fn a_silent_peer_never_eats_the_whole_invocation() {
         let started = tokio::time::Instant::now();
         let answer = script.caller(1).add("alice", HOME).await;
         assert!(answer.status >= 500, "{answer:?}");
-        assert!(started.elapsed() < std::time::Duration::from_secs(28), "{:?}", started.elapsed());
+        assert!(
+            started.elapsed() < std::time::Duration::from_secs(28),
+            "{:?}",
+            started.elapsed()
+        );
     }
 }
 
@@ -73,7 +112,10 @@ async fn a_list_that_is_behind_the_last_known_write_is_not_believed() {
     script.rule(|_, _, op| op.is_iam_read().then_some(Act::Stale(2)));
     let answer = script.caller(2).add("bob", "123.123.123.123").await;
     assert_eq!(answer.status, 200, "{answer:?}");
-    assert_eq!(script.world.lock().entries(POLICY), ["123.123.123.123/32", "51.44.71.80/32"]);
+    assert_eq!(
+        script.world.lock().entries(POLICY),
+        ["123.123.123.123/32", "51.44.71.80/32"]
+    );
 }
 
 // The page, and answers for browsers.
@@ -88,10 +130,17 @@ async fn a_grant_that_cannot_be_put_gives_the_lease_back_with_nothing_noted() {
         _ => None,
     });
     let answer = script.caller(2).add("alice", HOME).await;
-    assert_eq!((answer.status, answer.word().as_str()), (502, "aws_error"), "{answer:?}");
+    assert_eq!(
+        (answer.status, answer.word().as_str()),
+        (502, "aws_error"),
+        "{answer:?}"
+    );
     let world = script.world.lock();
     assert_eq!(world.policy(POLICY), &before);
     let lease: Value = serde_json::from_str(&world.objects["lease.json"].body).unwrap();
-    assert_eq!((&lease["nonce"], &lease["targets"][POLICY]), (&Value::Null, &json!({ "last": "v2" })));
+    assert_eq!(
+        (&lease["nonce"], &lease["targets"][POLICY]),
+        (&Value::Null, &json!({ "last": "v2" }))
+    );
     assert_eq!(world.keys("grants/"), ["grants/51.44.71.1_32/bob.json"]);
 }

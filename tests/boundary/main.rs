@@ -13,7 +13,9 @@ use std::collections::BTreeSet;
 
 use allowlist::Document;
 use fakes::world::read_gate;
-use fakes::{Act, OFFICE, Op, POLICY, Script, World, add_config, add_event, gate, office, reset_config};
+use fakes::{
+    Act, OFFICE, Op, POLICY, Script, World, add_config, add_event, gate, office, reset_config,
+};
 use serde_json::{Value, json};
 
 const HOME: &str = "51.44.71.80";
@@ -23,5 +25,11 @@ fn creates(op: &Op) -> bool {
 }
 
 fn iam_calls(script: &Script) -> usize {
-    script.world.lock().calls.iter().filter(|call| call.op.is_iam()).count()
+    script
+        .world
+        .lock()
+        .calls
+        .iter()
+        .filter(|call| call.op.is_iam())
+        .count()
 }

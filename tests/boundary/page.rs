@@ -21,19 +21,35 @@ async fn the_page_shows_the_address_asks_aws_for_nothing_and_holds_strict_header
     let script = Script::new(office());
     let mut event = on(as_browser(add_event("mallory", HOME)), "/");
     event["headers"]["Accept-Language"] = "ja".into();
-    let answer = script.caller(1).event(add_config(&[("RESET_DESCRIPTION", "<daily>")]), event).await;
+    let answer = script
+        .caller(1)
+        .event(add_config(&[("RESET_DESCRIPTION", "<daily>")]), event)
+        .await;
     let text = answer.body.as_str().unwrap();
-    assert!(text.contains(HOME) && text.contains("lang=\"ja\"") && text.contains("&lt;daily&gt;"), "{text}");
-    assert!(text.contains("action=\"https://a1.execute-api.eu-west-1.amazonaws.com/gate/add\""), "{text}");
+    assert!(
+        text.contains(HOME) && text.contains("lang=\"ja\"") && text.contains("&lt;daily&gt;"),
+        "{text}"
+    );
+    assert!(
+        text.contains("action=\"https://a1.execute-api.eu-west-1.amazonaws.com/gate/add\""),
+        "{text}"
+    );
     let policy = answer.headers["Content-Security-Policy"].as_str().unwrap();
     assert!(
-        policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"),
+        policy.contains("default-src 'none'")
+            && policy.contains("frame-ancestors 'none'")
+            && !policy.contains("unsafe"),
         "{policy}"
     );
-    assert!(policy.contains("connect-src 'self' https://b2.execute-api.eu-west-1.amazonaws.com;"), "{policy}");
-    for (name, value) in
-        [("Referrer-Policy", "no-referrer"), ("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store")]
-    {
+    assert!(
+        policy.contains("connect-src 'self' https://b2.execute-api.eu-west-1.amazonaws.com;"),
+        "{policy}"
+    );
+    for (name, value) in [
+        ("Referrer-Policy", "no-referrer"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Cache-Control", "no-store"),
+    ] {
         assert_eq!(answer.headers[name], value);
     }
     let calls = &script.world.lock().calls;
@@ -43,8 +59,14 @@ async fn the_page_shows_the_address_asks_aws_for_nothing_and_holds_strict_header
 #[tokio::test(start_paused = true)]
 async fn only_the_peer_may_read_an_answer_from_elsewhere() {
     let script = Script::new(office());
-    let answer = script.caller(1).event(add_config(&[]), on(add_event("alice", HOME), "/status")).await;
-    assert_eq!(answer.headers["Access-Control-Allow-Origin"], "https://b2.execute-api.eu-west-1.amazonaws.com");
+    let answer = script
+        .caller(1)
+        .event(add_config(&[]), on(add_event("alice", HOME), "/status"))
+        .await;
+    assert_eq!(
+        answer.headers["Access-Control-Allow-Origin"],
+        "https://b2.execute-api.eu-west-1.amazonaws.com"
+    );
     assert_eq!(answer.headers["Vary"], "Origin");
     let alone = script.caller(1).add("alice", HOME).await;
     assert_eq!(alone.headers.get("Access-Control-Allow-Origin"), None);
@@ -66,21 +88,35 @@ async fn status_tells_whether_since_when_and_by_whom_and_changes_nothing() {
     script.caller(1).add("bob", HOME).await;
     script.caller(1).add("alice", HOME).await;
     let writes = |script: &Script| {
-        script.world.lock().calls.iter().filter(|call| matches!(call.op, Op::Put { .. } | Op::Create(..))).count()
+        script
+            .world
+            .lock()
+            .calls
+            .iter()
+            .filter(|call| matches!(call.op, Op::Put { .. } | Op::Create(..)))
+            .count()
     };
     let before = writes(&script);
     assert_eq!(
         status("alice", HOME).await.body,
         json!({ "network": "51.44.71.80/32", "allowed": true, "granted_at": "2027-01-15T08:00:00Z", "members": ["alice", "bob"] })
     );
-    assert_eq!(status("alice", "123.123.123.123").await.body["allowed"], true);
+    assert_eq!(
+        status("alice", "123.123.123.123").await.body["allowed"],
+        true
+    );
     assert_eq!(writes(&script), before);
 }
 
 #[tokio::test(start_paused = true)]
 async fn browsers_get_every_answer_as_a_page() {
     let script = Script::new(office());
-    let config = || add_config(&[("MAX_GRANTS_PER_MEMBER", "1"), ("RESET_DESCRIPTION", "every night")]);
+    let config = || {
+        add_config(&[
+            ("MAX_GRANTS_PER_MEMBER", "1"),
+            ("RESET_DESCRIPTION", "every night"),
+        ])
+    };
     let cases = [
         ("alice", HOME, 200, "is allowed now"),
         ("alice", HOME, 200, "is allowed"),
@@ -89,11 +125,16 @@ async fn browsers_get_every_answer_as_a_page() {
         ("alice", "51.44.71.81", 409, "you hold 1 entries"),
     ];
     for (name, address, status, part) in cases {
-        let answer = script.caller(1).event(config(), on(as_browser(add_event(name, address)), "/add")).await;
+        let answer = script
+            .caller(1)
+            .event(config(), on(as_browser(add_event(name, address)), "/add"))
+            .await;
         let text = answer.body.as_str().unwrap();
         assert_eq!(answer.status, status, "{text}");
         assert!(
-            text.contains(part) && text.starts_with("<!DOCTYPE html>") && answer.headers["Content-Security-Policy"].is_string(),
+            text.contains(part)
+                && text.starts_with("<!DOCTYPE html>")
+                && answer.headers["Content-Security-Policy"].is_string(),
             "{text}"
         );
         assert_eq!(status == 200, text.contains("every night"));
@@ -102,7 +143,10 @@ async fn browsers_get_every_answer_as_a_page() {
     let mut event = on(as_browser(add_event("bob", "51.44.71.82")), "/add");
     event["headers"]["Accept-Language"] = "ja".into();
     let busy = script.caller(1).event(config(), event).await;
-    assert_eq!((busy.status, busy.headers["Retry-After"].as_str()), (503, Some("5")));
+    assert_eq!(
+        (busy.status, busy.headers["Retry-After"].as_str()),
+        (503, Some("5"))
+    );
     assert!(busy.body.as_str().unwrap().contains("数秒後に"), "{busy:?}");
 }
 
@@ -113,6 +157,9 @@ async fn the_page_takes_get_alone() {
         let mut event = on(add_event("alice", HOME), "/");
         event["httpMethod"] = method.into();
         let answer = script.caller(1).event(add_config(&[]), event).await;
-        assert_eq!((answer.status, &answer.headers["Allow"]), (405, &json!("GET")));
+        assert_eq!(
+            (answer.status, &answer.headers["Allow"]),
+            (405, &json!("GET"))
+        );
     }
 }

@@ -11,7 +11,10 @@ async fn strangers_get_one_answer_and_cause_no_iam_call() {
         script.caller(1).event(add_config(&[]), event).await
     };
     let unknown = script.caller(1).add("mallory", HOME).await;
-    assert_eq!((missing.status, missing.word().as_str()), (401, "unauthorized"));
+    assert_eq!(
+        (missing.status, missing.word().as_str()),
+        (401, "unauthorized")
+    );
     assert_eq!(missing, unknown);
     assert_eq!(iam_calls(&script), 0);
     assert!(script.world.lock().keys("grants/").is_empty());
@@ -23,7 +26,11 @@ async fn a_members_file_that_names_nobody_lets_nobody_in() {
         let script = Script::new(office());
         let (object, _) = fakes::invoke::member("alice");
         script.world.lock().put(&object, body);
-        assert_eq!(script.caller(1).add("alice", HOME).await.status, 401, "{body}");
+        assert_eq!(
+            script.caller(1).add("alice", HOME).await.status,
+            401,
+            "{body}"
+        );
         assert_eq!(iam_calls(&script), 0);
     }
 }
@@ -77,17 +84,30 @@ async fn checks_come_in_the_order_of_the_design_and_change_nothing() {
             for (what, value) in &mended {
                 match what.as_str() {
                     "prefetch" => {
-                        event["headers"].as_object_mut().unwrap().remove("Sec-Purpose");
+                        event["headers"]
+                            .as_object_mut()
+                            .unwrap()
+                            .remove("Sec-Purpose");
                     }
-                    "key" => event["headers"]["Authorization"] = format!("Bearer {}", fakes::invoke::key("alice")).into(),
+                    "key" => {
+                        event["headers"]["Authorization"] =
+                            format!("Bearer {}", fakes::invoke::key("alice")).into()
+                    }
                     "ip" => event["queryStringParameters"] = json!({ "ip": value }),
                     "nothing mended" => {}
                     field => event[field] = value.as_str().into(),
                 }
             }
         });
-        let answer = script.caller(1).event(add_config(&[("EXPLICIT_IP", "true")]), event).await;
-        assert_eq!((answer.status, answer.word().as_str()), (status, word), "{answer:?}");
+        let answer = script
+            .caller(1)
+            .event(add_config(&[("EXPLICIT_IP", "true")]), event)
+            .await;
+        assert_eq!(
+            (answer.status, answer.word().as_str()),
+            (status, word),
+            "{answer:?}"
+        );
         if status == 405 {
             assert_eq!(answer.headers["Allow"], "GET, POST");
         }
@@ -104,8 +124,14 @@ async fn another_address_may_be_named_only_where_that_is_switched_on() {
     event["queryStringParameters"] = json!({ "ip": "51.44.72.0/24" });
     let script = Script::new(office());
     let answer = script.caller(1).event(add_config(&[]), event.clone()).await;
-    assert_eq!((answer.status, answer.word().as_str()), (403, "explicit_ip_disabled"));
-    let answer = script.caller(1).event(add_config(&[("EXPLICIT_IP", "true")]), event).await;
+    assert_eq!(
+        (answer.status, answer.word().as_str()),
+        (403, "explicit_ip_disabled")
+    );
+    let answer = script
+        .caller(1)
+        .event(add_config(&[("EXPLICIT_IP", "true")]), event)
+        .await;
     assert_eq!(answer.body["network"], "51.44.72.0/24");
 }
 
@@ -115,7 +141,10 @@ async fn only_the_gateways_word_counts_for_the_address() {
     event["headers"]["X-Forwarded-For"] = "9.9.9.9".into();
     event["headers"]["Forwarded"] = "for=9.9.9.9".into();
     let script = Script::new(office());
-    assert_eq!(script.caller(1).event(add_config(&[]), event).await.body["network"], "51.44.71.80/32");
+    assert_eq!(
+        script.caller(1).event(add_config(&[]), event).await.body["network"],
+        "51.44.71.80/32"
+    );
     let mut absent = add_event("alice", HOME);
     absent["requestContext"] = Value::Null;
     let answer = script.caller(1).event(add_config(&[]), absent).await;
@@ -126,14 +155,27 @@ async fn only_the_gateways_word_counts_for_the_address() {
 async fn settings_change_what_is_taken() {
     for (variables, address, network) in [
         (&[][..], "2a05:d018:1:2:3:4:5:6", "2a05:d018:1:2::/64"),
-        (&[("IPV6_PREFIX_LENGTH", "56")][..], "2a05:d018:1:2:3:4:5:6", "2a05:d018:1::/56"),
+        (
+            &[("IPV6_PREFIX_LENGTH", "56")][..],
+            "2a05:d018:1:2:3:4:5:6",
+            "2a05:d018:1::/56",
+        ),
         (&[("ADDRESS_SCOPE", "any")][..], "127.0.0.2", "127.0.0.2/32"),
         (&[][..], "::ffff:51.44.71.80", "51.44.71.80/32"),
     ] {
         let script = Script::new(office());
-        let answer = script.caller(1).event(add_config(variables), add_event("alice", address)).await;
+        let answer = script
+            .caller(1)
+            .event(add_config(variables), add_event("alice", address))
+            .await;
         assert_eq!(answer.body["network"], network, "{answer:?}");
-        assert!(script.world.lock().entries(POLICY).contains(&network.to_owned()));
+        assert!(
+            script
+                .world
+                .lock()
+                .entries(POLICY)
+                .contains(&network.to_owned())
+        );
     }
 }
 
@@ -144,12 +186,33 @@ async fn open_access_asks_for_no_key_and_still_knows_members() {
     let mut event = add_event("alice", HOME);
     event["headers"] = Value::Null;
     let answer = script.caller(1).event(add_config(&open), event).await;
-    assert_eq!((answer.word().as_str(), &answer.body["member"]), ("added", &Value::Null));
-    assert_eq!(script.caller(1).event(add_config(&open), add_event("mallory", "51.44.71.81")).await.body["member"], Value::Null);
-    assert_eq!(script.caller(1).event(add_config(&open), add_event("bob", "51.44.71.82")).await.body["member"], "bob");
+    assert_eq!(
+        (answer.word().as_str(), &answer.body["member"]),
+        ("added", &Value::Null)
+    );
+    assert_eq!(
+        script
+            .caller(1)
+            .event(add_config(&open), add_event("mallory", "51.44.71.81"))
+            .await
+            .body["member"],
+        Value::Null
+    );
+    assert_eq!(
+        script
+            .caller(1)
+            .event(add_config(&open), add_event("bob", "51.44.71.82"))
+            .await
+            .body["member"],
+        "bob"
+    );
     assert_eq!(
         script.world.lock().keys("grants/"),
-        ["grants/51.44.71.80_32/_open.json", "grants/51.44.71.81_32/_open.json", "grants/51.44.71.82_32/bob.json"]
+        [
+            "grants/51.44.71.80_32/_open.json",
+            "grants/51.44.71.81_32/_open.json",
+            "grants/51.44.71.82_32/bob.json"
+        ]
     );
 }
 
@@ -159,7 +222,10 @@ async fn documents_that_cannot_be_worked_on_are_refused_and_left_alone() {
     for (document, kind) in [
         (r#"{"Statement":[]}"#.to_owned(), "no_gate"),
         (differ.to_owned(), "ambiguous_gate"),
-        (r#"{"Statement":[],"Statement":[]}"#.to_owned(), "malformed_document"),
+        (
+            r#"{"Statement":[],"Statement":[]}"#.to_owned(),
+            "malformed_document",
+        ),
         ("not JSON".to_owned(), "malformed_document"),
         (gate(&[], &[]), "baseline_unusable"),
         (gate(&["office"], &[]), "baseline_unusable"),
@@ -167,18 +233,38 @@ async fn documents_that_cannot_be_worked_on_are_refused_and_left_alone() {
     ] {
         let script = Script::new(World::with_policy(&[(1, document.clone())]));
         let answer = script.caller(1).add("alice", HOME).await;
-        assert_eq!((answer.status, answer.word().as_str()), (502, kind), "{document} {answer:?}");
-        assert!(answer.body["message"].as_str().unwrap().contains(POLICY), "{answer:?}");
+        assert_eq!(
+            (answer.status, answer.word().as_str()),
+            (502, kind),
+            "{document} {answer:?}"
+        );
+        assert!(
+            answer.body["message"].as_str().unwrap().contains(POLICY),
+            "{answer:?}"
+        );
         let world = script.world.lock();
-        assert_eq!((world.document(POLICY), world.keys("grants/").len(), world.keys("baseline/").len()), (document, 0, 0));
+        assert_eq!(
+            (
+                world.document(POLICY),
+                world.keys("grants/").len(),
+                world.keys("baseline/").len()
+            ),
+            (document, 0, 0)
+        );
     }
     let script = Script::new(World::with_policy(&[(1, differ.to_owned())]));
-    let answer = script.caller(1).event(add_config(&[("GATE_SIDS", "B")]), add_event("alice", HOME)).await;
+    let answer = script
+        .caller(1)
+        .event(add_config(&[("GATE_SIDS", "B")]), add_event("alice", HOME))
+        .await;
     assert_eq!(answer.word(), "added", "{answer:?}");
     let document = Document::parse(&script.world.lock().document(POLICY)).unwrap();
     assert_eq!(
         document.json()["Statement"][1]["Condition"]["NotIpAddress"]["aws:SourceIp"],
         json!(["2.2.2.2", "51.44.71.80/32"])
     );
-    assert_eq!(document.json()["Statement"][0]["Condition"]["NotIpAddress"]["aws:SourceIp"], "1.1.1.1");
+    assert_eq!(
+        document.json()["Statement"][0]["Condition"]["NotIpAddress"]["aws:SourceIp"],
+        "1.1.1.1"
+    );
 }

@@ -29,7 +29,9 @@ impl Director for Distance {
 }
 
 async fn function(script: &Script, policies: &str) -> Function {
-    Caller::new(1, Arc::new(Distance(script.clone()))).function(add_config(&[("POLICY_ARNS", policies)])).await
+    Caller::new(1, Arc::new(Distance(script.clone())))
+        .function(add_config(&[("POLICY_ARNS", policies)]))
+        .await
 }
 
 /// -> what was answered, and after how many serial round trips to IAM and to S3.
@@ -40,7 +42,11 @@ async fn wait(function: &Function, event: Value) -> (String, u128, u128) {
     if let Some(finish) = finish {
         finish.run_and_log().await;
     }
-    (answer.word(), waited.as_millis() / FAR.as_millis(), waited.as_millis() % FAR.as_millis() / NEAR.as_millis())
+    (
+        answer.word(),
+        waited.as_millis() / FAR.as_millis(),
+        waited.as_millis() % FAR.as_millis() / NEAR.as_millis(),
+    )
 }
 
 fn alice(address: &str) -> Value {
@@ -48,20 +54,42 @@ fn alice(address: &str) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_member_waits_for_two_or_three_round_trips_to_iam_and_for_one_less_when_the_function_is_warm() {
+async fn a_member_waits_for_two_or_three_round_trips_to_iam_and_for_one_less_when_the_function_is_warm()
+ {
     let script = Script::new(office());
     let cold = function(&script, POLICY).await;
     // The first add of all creates the baseline as well.
-    assert_eq!(wait(&cold, alice("51.44.71.1")).await, ("added".to_owned(), 3, 3));
+    assert_eq!(
+        wait(&cold, alice("51.44.71.1")).await,
+        ("added".to_owned(), 3, 3)
+    );
     let cold = function(&script, POLICY).await;
-    assert_eq!(wait(&cold, alice("51.44.71.1")).await, ("already_allowed".to_owned(), 2, 1));
-    assert_eq!(wait(&cold, alice("51.44.71.1")).await, ("already_allowed".to_owned(), 1, 1));
-    assert_eq!(wait(&cold, alice("51.44.71.2")).await, ("added".to_owned(), 2, 2));
+    assert_eq!(
+        wait(&cold, alice("51.44.71.1")).await,
+        ("already_allowed".to_owned(), 2, 1)
+    );
+    assert_eq!(
+        wait(&cold, alice("51.44.71.1")).await,
+        ("already_allowed".to_owned(), 1, 1)
+    );
+    assert_eq!(
+        wait(&cold, alice("51.44.71.2")).await,
+        ("added".to_owned(), 2, 2)
+    );
     let cold = function(&script, POLICY).await;
-    assert_eq!(wait(&cold, alice("51.44.71.3")).await, ("added".to_owned(), 3, 2));
-    assert_eq!(wait(&cold, alice("51.44.71.3")).await, ("already_allowed".to_owned(), 1, 1));
+    assert_eq!(
+        wait(&cold, alice("51.44.71.3")).await,
+        ("added".to_owned(), 3, 2)
+    );
+    assert_eq!(
+        wait(&cold, alice("51.44.71.3")).await,
+        ("already_allowed".to_owned(), 1, 1)
+    );
     for host in 4..9 {
-        assert_eq!(wait(&cold, alice(&format!("51.44.71.{host}"))).await, ("added".to_owned(), 2, 2));
+        assert_eq!(
+            wait(&cold, alice(&format!("51.44.71.{host}"))).await,
+            ("added".to_owned(), 2, 2)
+        );
     }
 }
 
@@ -72,16 +100,28 @@ async fn several_policies_cost_no_more_time_than_one() {
     world.add_policy(second, &[(1, fakes::gate(&["198.51.100.0/24"], &[]))]);
     let script = Script::new(world);
     let function = function(&script, &format!("{POLICY},{second}")).await;
-    assert_eq!(wait(&function, alice("51.44.71.1")).await, ("added".to_owned(), 3, 3));
-    assert_eq!(wait(&function, alice("51.44.71.2")).await, ("added".to_owned(), 2, 2));
-    assert_eq!(wait(&function, alice("51.44.71.2")).await, ("already_allowed".to_owned(), 1, 1));
+    assert_eq!(
+        wait(&function, alice("51.44.71.1")).await,
+        ("added".to_owned(), 3, 3)
+    );
+    assert_eq!(
+        wait(&function, alice("51.44.71.2")).await,
+        ("added".to_owned(), 2, 2)
+    );
+    assert_eq!(
+        wait(&function, alice("51.44.71.2")).await,
+        ("already_allowed".to_owned(), 1, 1)
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stranger_waits_for_s3_alone() {
     let script = Script::new(office());
     let function = function(&script, POLICY).await;
-    assert_eq!(wait(&function, add_event("nobody", "51.44.71.1")).await, ("unauthorized".to_owned(), 0, 1));
+    assert_eq!(
+        wait(&function, add_event("nobody", "51.44.71.1")).await,
+        ("unauthorized".to_owned(), 0, 1)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -90,11 +130,18 @@ async fn what_a_warm_function_knows_is_not_believed_when_somebody_else_has_writt
     let function = function(&script, POLICY).await;
     assert_eq!(wait(&function, alice("51.44.71.1")).await.0, "added");
     // A reset by another process: the cached document still lists the network.
-    let reset = script.caller(2).reset(fakes::reset_config(&[]), Value::Null).await.unwrap();
+    let reset = script
+        .caller(2)
+        .reset(fakes::reset_config(&[]), Value::Null)
+        .await
+        .unwrap();
     assert_eq!(reset["status"], "reset");
     assert_eq!(wait(&function, alice("51.44.71.1")).await.0, "added");
     // A person in the console makes an older version the default, which is nobody's newest.
     script.world.lock().set_default(POLICY, 1);
     assert_eq!(wait(&function, alice("51.44.71.1")).await.0, "added");
-    assert_eq!(script.world.lock().entries(POLICY), ["123.123.123.123/32", "51.44.71.1/32"]);
+    assert_eq!(
+        script.world.lock().entries(POLICY),
+        ["123.123.123.123/32", "51.44.71.1/32"]
+    );
 }

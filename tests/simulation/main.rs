@@ -19,8 +19,15 @@ use crate::scenarios::{SCENARIOS, Scenario};
 use crate::schedule::{Options, Outcome, run};
 
 /// One schedule: the seed chooses the scenario and everything that happens in it.
-fn play(seed: u64, fault: Option<Fault>, filter: &str) -> (&'static Scenario, Vec<String>, Outcome) {
-    let fitting: Vec<&'static Scenario> = SCENARIOS.iter().filter(|scenario| scenario.name.contains(filter)).collect();
+fn play(
+    seed: u64,
+    fault: Option<Fault>,
+    filter: &str,
+) -> (&'static Scenario, Vec<String>, Outcome) {
+    let fitting: Vec<&'static Scenario> = SCENARIOS
+        .iter()
+        .filter(|scenario| scenario.name.contains(filter))
+        .collect();
     let scenario = fitting[usize::try_from(seed).unwrap() % fitting.len()];
     plant(fault);
     let outcome = run(scenario, seed, Options::default());
@@ -30,7 +37,10 @@ fn play(seed: u64, fault: Option<Fault>, filter: &str) -> (&'static Scenario, Ve
 }
 
 fn setting(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is `{text}`, set it to a number")))
+    std::env::var(name).ok().map(|text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name} is `{text}`, set it to a number"))
+    })
 }
 
 /// Runs schedules on both cores until `stop` says so; -> how many.
@@ -61,7 +71,11 @@ fn the_promises_hold_in_every_schedule() {
     let filter = std::env::var("SCENARIO").unwrap_or_default();
     if let Some(seed) = setting("SEED") {
         let (scenario, found, outcome) = play(seed, None, &filter);
-        println!("seed {seed}, scenario `{}`\n{}", scenario.name, outcome.trace());
+        println!(
+            "seed {seed}, scenario `{}`\n{}",
+            scenario.name,
+            outcome.trace()
+        );
         assert!(found.is_empty(), "{found:#?}");
         return;
     }
@@ -72,7 +86,11 @@ fn the_promises_hold_in_every_schedule() {
         let (scenario, found, _) = play(seed, None, &filter);
         if !found.is_empty() {
             let mut failures = failures.lock().unwrap();
-            failures.push(format!("seed {seed}, scenario `{}`: {}; replay with SEED={seed}", scenario.name, found.join("; ")));
+            failures.push(format!(
+                "seed {seed}, scenario `{}`: {}; replay with SEED={seed}",
+                scenario.name,
+                found.join("; ")
+            ));
             return failures.len() >= 20;
         }
         false
@@ -87,7 +105,11 @@ fn a_seed_reproduces_its_schedule() {
     for seed in 0..40 {
         let (_, first, one) = play(seed, None, "");
         let (_, second, two) = play(seed, None, "");
-        assert_eq!((first, one.skeleton()), (second, two.skeleton()), "seed {seed}");
+        assert_eq!(
+            (first, one.skeleton()),
+            (second, two.skeleton()),
+            "seed {seed}"
+        );
     }
 }
 
@@ -99,12 +121,22 @@ fn is_found(fault: Fault, filter: &str) {
         if violations.is_empty() {
             return false;
         }
-        found.lock().unwrap().get_or_insert(format!("seed {seed}, scenario `{}`: {}", scenario.name, violations.join("; ")));
+        found.lock().unwrap().get_or_insert(format!(
+            "seed {seed}, scenario `{}`: {}",
+            scenario.name,
+            violations.join("; ")
+        ));
         true
     });
     let found = found.into_inner().unwrap();
-    println!("{fault:?} found after {count} schedules: {}", found.clone().unwrap_or_default());
-    assert!(found.is_some(), "{fault:?} was not found in {count} schedules");
+    println!(
+        "{fault:?} found after {count} schedules: {}",
+        found.clone().unwrap_or_default()
+    );
+    assert!(
+        found.is_some(),
+        "{fault:?} was not found in {count} schedules"
+    );
 }
 
 #[test]

@@ -20,7 +20,11 @@ pub const SECOND: &str = "arn:aws:iam::111122223333:policy/second";
 
 /// The network of a short name.
 pub fn net(name: &str) -> &'static str {
-    ENTRIES.iter().find(|(short, _)| *short == name).map(|(_, network)| *network).unwrap()
+    ENTRIES
+        .iter()
+        .find(|(short, _)| *short == name)
+        .map(|(_, network)| *network)
+        .unwrap()
 }
 
 /// Somebody who does something.
@@ -60,7 +64,12 @@ pub struct Scenario {
 }
 
 const fn scenario(name: &'static str, start: Start, actors: &'static [Actor]) -> Scenario {
-    Scenario { name, start, actors, late: false }
+    Scenario {
+        name,
+        start,
+        actors,
+        late: false,
+    }
 }
 
 use Actor::{Add, AddBoth, EditEntry, EditTag, Reset};
@@ -70,30 +79,88 @@ use Start::{Clean, First, Steady};
 pub static SCENARIOS: [Scenario; 27] = [
     scenario("two first adds", First, &[Add("A"), Add("B")]),
     scenario("first add and console", First, &[Add("A"), EditTag]),
-    scenario("first adds, crash, reset", First, &[Add("A"), Add("B"), Reset]),
+    scenario(
+        "first adds, crash, reset",
+        First,
+        &[Add("A"), Add("B"), Reset],
+    ),
     scenario("add and reset", Steady, &[Add("A"), Reset]),
     scenario("reset then add", Steady, &[Reset, Add("A")]),
-    scenario("reset then add of a removed one", Steady, &[Reset, Add("X")]),
-    scenario("add after a reset, removed one again", Clean, &[Add("X"), Add("A")]),
+    scenario(
+        "reset then add of a removed one",
+        Steady,
+        &[Reset, Add("X")],
+    ),
+    scenario(
+        "add after a reset, removed one again",
+        Clean,
+        &[Add("X"), Add("A")],
+    ),
     scenario("two adds", Steady, &[Add("A"), Add("B")]),
     scenario("same address twice", Steady, &[Add("A"), Add("A")]),
     scenario("add and console statement", Steady, &[Add("A"), EditTag]),
     scenario("add and console entry", Steady, &[Add("A"), EditEntry]),
-    scenario("two console edits around an add", Steady, &[Add("A"), EditTag, EditEntry]),
-    scenario("two adds and console", Steady, &[Add("A"), Add("B"), EditTag]),
-    scenario("five versions, console", Steady, &[EditEntry, Add("A"), EditTag]),
+    scenario(
+        "two console edits around an add",
+        Steady,
+        &[Add("A"), EditTag, EditEntry],
+    ),
+    scenario(
+        "two adds and console",
+        Steady,
+        &[Add("A"), Add("B"), EditTag],
+    ),
+    scenario(
+        "five versions, console",
+        Steady,
+        &[EditEntry, Add("A"), EditTag],
+    ),
     scenario("reset and console", Steady, &[Reset, EditTag]),
     scenario("two resets, one add", Steady, &[Reset, Add("A"), Reset]),
-    scenario("three adds and a reset", Steady, &[Add("A"), Add("B"), Add("C"), Reset]),
-    Scenario { name: "late requests: two adds", start: Steady, actors: &[Add("A"), Add("B")], late: true },
-    Scenario { name: "late requests: add and reset", start: Steady, actors: &[Add("A"), Reset], late: true },
+    scenario(
+        "three adds and a reset",
+        Steady,
+        &[Add("A"), Add("B"), Add("C"), Reset],
+    ),
+    Scenario {
+        name: "late requests: two adds",
+        start: Steady,
+        actors: &[Add("A"), Add("B")],
+        late: true,
+    },
+    Scenario {
+        name: "late requests: add and reset",
+        start: Steady,
+        actors: &[Add("A"), Reset],
+        late: true,
+    },
     scenario("reset, add, console", Steady, &[Reset, Add("A"), EditTag]),
     scenario("warm and reset", Steady, &[AddBoth("A", "B"), Reset]),
-    scenario("warm and console", Steady, &[AddBoth("A", "Y"), EditTag, EditEntry]),
-    scenario("warm after a reset, removed one again", Clean, &[AddBoth("X", "X"), Reset]),
-    scenario("two warm ones", Steady, &[AddBoth("A", "X"), AddBoth("B", "A")]),
-    scenario("rush", Steady, &[Add("A"), Add("B"), Add("C"), Add("Y"), Add("X")]),
-    scenario("rush and reset", Clean, &[Add("A"), Reset, Add("B"), Add("C"), EditTag]),
+    scenario(
+        "warm and console",
+        Steady,
+        &[AddBoth("A", "Y"), EditTag, EditEntry],
+    ),
+    scenario(
+        "warm after a reset, removed one again",
+        Clean,
+        &[AddBoth("X", "X"), Reset],
+    ),
+    scenario(
+        "two warm ones",
+        Steady,
+        &[AddBoth("A", "X"), AddBoth("B", "A")],
+    ),
+    scenario(
+        "rush",
+        Steady,
+        &[Add("A"), Add("B"), Add("C"), Add("Y"), Add("X")],
+    ),
+    scenario(
+        "rush and reset",
+        Clean,
+        &[Add("A"), Reset, Add("B"), Add("C"), EditTag],
+    ),
     Scenario {
         name: "late requests: adds, reset, console",
         start: Clean,
@@ -114,7 +181,10 @@ pub fn world(start: Start, policies: &[&str]) -> World {
         Steady => &[(1, "b0"), (2, "b0 Y"), (3, "b0"), (4, "b0 X")],
         Clean => &[(2, "b0"), (3, "b0 X"), (4, "b0")],
     };
-    let versions: Vec<(u64, String)> = versions.iter().map(|(id, names)| (*id, document(names))).collect();
+    let versions: Vec<(u64, String)> = versions
+        .iter()
+        .map(|(id, names)| (*id, document(names)))
+        .collect();
     let mut world = World::default();
     for arn in policies {
         world.add_policy(arn, &versions);
@@ -122,9 +192,15 @@ pub fn world(start: Start, policies: &[&str]) -> World {
     if start != First {
         for arn in policies {
             let name = arn.rsplit('/').next().unwrap();
-            world.put(&format!("baseline/111122223333/policy/{name}.json"), &document("b0"));
+            world.put(
+                &format!("baseline/111122223333/policy/{name}.json"),
+                &document("b0"),
+            );
         }
-        let marks: Vec<String> = policies.iter().map(|arn| format!(r#""{arn}":{{"last":"v4"}}"#)).collect();
+        let marks: Vec<String> = policies
+            .iter()
+            .map(|arn| format!(r#""{arn}":{{"last":"v4"}}"#))
+            .collect();
         let lease = format!(
             r#"{{"nonce":null,"holder":"before","kind":"add","until":"","targets":{{{}}},"networks":[]}}"#,
             marks.join(",")
@@ -139,5 +215,9 @@ pub fn world(start: Start, policies: &[&str]) -> World {
 
 /// The policies of a schedule: every third has two.
 pub fn policies(seed: u64) -> &'static [&'static str] {
-    if (seed / SCENARIOS.len() as u64) % 3 == 2 { &[POLICY, SECOND] } else { &[POLICY] }
+    if (seed / SCENARIOS.len() as u64) % 3 == 2 {
+        &[POLICY, SECOND]
+    } else {
+        &[POLICY]
+    }
 }

@@ -33,7 +33,11 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { deviation: 0.12, crashes: 1, crash_at: None }
+        Self {
+            deviation: 0.12,
+            crashes: 1,
+            crash_at: None,
+        }
     }
 }
 
@@ -72,21 +76,35 @@ impl Outcome {
 
     fn lines(&self, show: impl Fn(&Op, &Reply) -> String) -> String {
         let mut lines: Vec<(usize, String)> = self.notes.clone();
-        for Call { step, author, op, reply } in &self.world.calls {
+        for Call {
+            step,
+            author,
+            op,
+            reply,
+        } in &self.world.calls
+        {
             lines.push((*step, format!("{author}  {}", show(op, reply))));
         }
         for ack in &self.acks {
-            lines.push((ack.end, format!("{}  {:?} is told `{}`", ack.author, ack.actor, ack.word)));
+            lines.push((
+                ack.end,
+                format!("{}  {:?} is told `{}`", ack.author, ack.actor, ack.word),
+            ));
         }
         lines.sort_by_key(|(step, _)| *step);
-        lines.into_iter().map(|(step, line)| format!("{step:4} {line}\n")).collect()
+        lines
+            .into_iter()
+            .map(|(step, line)| format!("{step:4} {line}\n"))
+            .collect()
     }
 }
 
 /// A call without what differs from run to run of the same seed: times and what is computed from them.
 fn skeleton(op: &Op, reply: &Reply) -> String {
     match (op, reply) {
-        (Op::Put { key, condition, .. }, reply) => format!("Put {key} {} -> {}", condition.is_some(), word(reply)),
+        (Op::Put { key, condition, .. }, reply) => {
+            format!("Put {key} {} -> {}", condition.is_some(), word(reply))
+        }
         (op, Reply::Object { .. }) => format!("{op:?} -> Object"),
         (op, reply) => format!("{op:?} -> {reply:?}"),
     }
@@ -115,7 +133,10 @@ struct Gatekeeper {
 impl Director for Gatekeeper {
     fn decide(&self, author: usize, op: Op) -> Decision {
         let (reply, answered) = oneshot::channel();
-        self.queue.lock().unwrap().push(Pending { author, op, reply });
+        self.queue
+            .lock()
+            .unwrap()
+            .push(Pending { author, op, reply });
         self.arrived.notify_one();
         Box::pin(async move { answered.await.unwrap_or(Fate::Silent) })
     }
@@ -124,8 +145,13 @@ impl Director for Gatekeeper {
 /// Plays one schedule.
 pub fn run(scenario: &Scenario, seed: u64, options: Options) -> Outcome {
     fastrand::seed(seed);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    let outcome = runtime.block_on(async { Schedule::new(scenario, seed, options).play(scenario).await });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let outcome =
+        runtime.block_on(async { Schedule::new(scenario, seed, options).play(scenario).await });
     runtime.shutdown_background();
     outcome
 }
@@ -174,7 +200,11 @@ impl Schedule {
 
     fn spawn(&mut self, author: usize, actor: Actor) {
         let director = self.gatekeeper.clone();
-        let (acks, world, policies) = (self.acks.clone(), self.world.clone(), self.policies.join(","));
+        let (acks, world, policies) = (
+            self.acks.clone(),
+            self.world.clone(),
+            self.policies.join(","),
+        );
         let arrived = self.gatekeeper.arrived.clone();
         let task = tokio::spawn(async move {
             perform(author, actor, director, world, acks, &policies).await;
@@ -191,7 +221,11 @@ impl Schedule {
         // After quiescence, and after the lease of anybody who died: the next add and the next reset just work.
         self.late.clear();
         tokio::time::sleep(Duration::from_secs(14)).await;
-        self.options = Options { deviation: 0.0, crashes: 0, crash_at: None };
+        self.options = Options {
+            deviation: 0.0,
+            crashes: 0,
+            crash_at: None,
+        };
         for (author, actor) in [(90, Actor::Add("Z")), (91, Actor::Reset)] {
             if author == 91 {
                 tokio::time::sleep(Duration::from_secs(2)).await;
@@ -204,7 +238,13 @@ impl Schedule {
         for ack in &mut acks {
             ack.start = self.started.get(&ack.author).copied().unwrap_or(ack.start);
         }
-        Outcome { world, policies: self.policies, acks, notes: self.notes, ended }
+        Outcome {
+            world,
+            policies: self.policies,
+            acks,
+            notes: self.notes,
+            ended,
+        }
     }
 
     /// Lets calls happen until every actor has ended.
@@ -213,9 +253,17 @@ impl Schedule {
         let mut current = usize::MAX;
         loop {
             // The clock moves only when every task waits: whatever an actor does next is in the queue after this.
-            let pause = if self.chance(0.1) { self.rng.u64(200..1500) } else { self.rng.u64(1..40) };
+            let pause = if self.chance(0.1) {
+                self.rng.u64(200..1500)
+            } else {
+                self.rng.u64(1..40)
+            };
             tokio::time::sleep(Duration::from_millis(pause)).await;
-            self.gatekeeper.queue.lock().unwrap().retain(|pending| !pending.reply.is_closed());
+            self.gatekeeper
+                .queue
+                .lock()
+                .unwrap()
+                .retain(|pending| !pending.reply.is_closed());
             self.tasks.retain(|(_, task)| !task.is_finished());
             if self.tasks.is_empty() {
                 return true;
@@ -224,7 +272,14 @@ impl Schedule {
                 return false;
             }
             self.land();
-            let authors: Vec<usize> = self.gatekeeper.queue.lock().unwrap().iter().map(|pending| pending.author).collect();
+            let authors: Vec<usize> = self
+                .gatekeeper
+                .queue
+                .lock()
+                .unwrap()
+                .iter()
+                .map(|pending| pending.author)
+                .collect();
             if authors.is_empty() {
                 self.gatekeeper.arrived.notified().await;
                 continue;
@@ -247,7 +302,8 @@ impl Schedule {
     /// A request whose answer never came may take effect now, or not any more.
     fn land(&mut self) {
         let now = Instant::now();
-        self.late.retain(|(_, _, sent)| now.duration_since(*sent) < LATEST);
+        self.late
+            .retain(|(_, _, sent)| now.duration_since(*sent) < LATEST);
         if !self.late.is_empty() && self.chance(0.2) {
             let index = self.rng.usize(0..self.late.len());
             let (author, op, _) = self.late.remove(index);
@@ -267,7 +323,11 @@ impl Schedule {
         if let Some((_, task)) = self.tasks.iter().find(|(owner, _)| *owner == process) {
             task.abort();
         }
-        self.gatekeeper.queue.lock().unwrap().retain(|pending| pending.author % NEXT != process);
+        self.gatekeeper
+            .queue
+            .lock()
+            .unwrap()
+            .retain(|pending| pending.author % NEXT != process);
     }
 
     fn answer(&mut self, pending: Pending, lag: usize) {
@@ -289,7 +349,14 @@ impl Schedule {
                 if after {
                     self.world.lock().apply(author, &pending.op, 0);
                 }
-                self.kill(author, if after { "crashes after the call" } else { "crashes before the call" });
+                self.kill(
+                    author,
+                    if after {
+                        "crashes after the call"
+                    } else {
+                        "crashes before the call"
+                    },
+                );
                 return;
             }
         }
@@ -304,7 +371,9 @@ impl Schedule {
                 1 => {
                     self.world.lock().apply(author, &pending.op, 0);
                 }
-                _ if late && pending.op.writes_document() => self.late.push((author, pending.op, Instant::now())),
+                _ if late && pending.op.writes_document() => {
+                    self.late.push((author, pending.op, Instant::now()))
+                }
                 _ => {}
             }
             return self.kill(author, "crashes");
@@ -324,22 +393,39 @@ impl Schedule {
             0 | 1 if lost => {
                 self.note(author, "the answer is lost");
                 self.world.lock().apply(author, &pending.op, 0);
-                let _ = pending.reply.send(if self.rng.bool() { Fate::Broken } else { Fate::Silent });
+                let _ = pending.reply.send(if self.rng.bool() {
+                    Fate::Broken
+                } else {
+                    Fate::Silent
+                });
             }
             2 => {
                 self.note(author, "the request is lost");
-                let _ = pending.reply.send(if self.rng.bool() { Fate::Broken } else { Fate::Silent });
+                let _ = pending.reply.send(if self.rng.bool() {
+                    Fate::Broken
+                } else {
+                    Fate::Silent
+                });
             }
             3 => {
                 self.note(author, "throttled");
                 let now = self.world.lock().now();
-                let (status, code) = if pending.op.is_iam() { (400, "Throttling") } else { (503, "SlowDown") };
-                let _ = pending.reply.send(Fate::Answered(Reply::Error(status, code), now));
+                let (status, code) = if pending.op.is_iam() {
+                    (400, "Throttling")
+                } else {
+                    (503, "SlowDown")
+                };
+                let _ = pending
+                    .reply
+                    .send(Fate::Answered(Reply::Error(status, code), now));
             }
             4 if pending.op.writes_lease() => {
                 self.note(author, "conditional request conflict");
                 let now = self.world.lock().now();
-                let _ = pending.reply.send(Fate::Answered(Reply::Error(409, "ConditionalRequestConflict"), now));
+                let _ = pending.reply.send(Fate::Answered(
+                    Reply::Error(409, "ConditionalRequestConflict"),
+                    now,
+                ));
             }
             _ => self.answer(pending, 0),
         }
@@ -347,12 +433,25 @@ impl Schedule {
 }
 
 /// One actor, from its first call to what it is told, and on to its work after the answer.
-async fn perform(author: usize, actor: Actor, director: Gatekeeper, world: Shared, acks: Arc<Mutex<Vec<Ack>>>, policies: &str) {
+async fn perform(
+    author: usize,
+    actor: Actor,
+    director: Gatekeeper,
+    world: Shared,
+    acks: Arc<Mutex<Vec<Ack>>>,
+    policies: &str,
+) {
     let start = world.lock().step;
     let told_as = |author: usize, actor: Actor, word: &str| {
         let mut world = world.lock();
         world.step += 1;
-        acks.lock().unwrap().push(Ack { author, actor, word: word.to_owned(), start, end: world.step });
+        acks.lock().unwrap().push(Ack {
+            author,
+            actor,
+            word: word.to_owned(),
+            start,
+            end: world.step,
+        });
     };
     let told = |word: &str| told_as(author, actor, word);
     let variables = [("POLICY_ARNS", policies)];
@@ -379,9 +478,17 @@ async fn perform(author: usize, actor: Actor, director: Gatekeeper, world: Share
                 let address = net(name).trim_end_matches("/32");
                 let mut event = add_event("alice", address);
                 event["headers"] = json!({ "x-api-key": key("alice") });
-                let (response, finish) = add_ip::handle(LambdaEvent::new(event, request(author)), &deps).await;
+                let (response, finish) =
+                    add_ip::handle(LambdaEvent::new(event, request(author)), &deps).await;
                 let body: Value = serde_json::from_str(&response.body).unwrap();
-                told_as(author, Actor::Add(name), body.get("error").or(body.get("status")).and_then(Value::as_str).unwrap());
+                told_as(
+                    author,
+                    Actor::Add(name),
+                    body.get("error")
+                        .or(body.get("status"))
+                        .and_then(Value::as_str)
+                        .unwrap(),
+                );
                 if let Some(finish) = finish {
                     finish.run_and_log().await;
                 }
@@ -399,8 +506,16 @@ async fn perform(author: usize, actor: Actor, director: Gatekeeper, world: Share
         Actor::EditTag | Actor::EditEntry => {
             for arn in policies.split(',') {
                 let op = match actor {
-                    Actor::EditTag => Op::Edit { arn: arn.into(), entries: vec![], tags: vec![format!("tag:{author}")] },
-                    _ => Op::Edit { arn: arn.into(), entries: vec![net("n1").into()], tags: vec![] },
+                    Actor::EditTag => Op::Edit {
+                        arn: arn.into(),
+                        entries: vec![],
+                        tags: vec![format!("tag:{author}")],
+                    },
+                    _ => Op::Edit {
+                        arn: arn.into(),
+                        entries: vec![net("n1").into()],
+                        tags: vec![],
+                    },
                 };
                 director.decide(author, op).await;
             }

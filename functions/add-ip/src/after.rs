@@ -29,7 +29,10 @@ impl<S> Layer<S> for AfterResponse {
     type Service = Answered<S>;
 
     fn layer(&self, inner: S) -> Answered<S> {
-        Answered { inner, after: self.clone() }
+        Answered {
+            inner,
+            after: self.clone(),
+        }
     }
 }
 

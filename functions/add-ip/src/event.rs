@@ -43,8 +43,17 @@ struct Identity {
 }
 
 fn find<'e>(one: &'e One, many: &'e Many, same: impl Fn(&str) -> bool) -> Option<&'e str> {
-    let single = one.iter().flatten().find(|(name, _)| same(name)).and_then(|(_, value)| value.as_deref());
-    let several = || many.iter().flatten().find(|(name, _)| same(name)).and_then(|(_, values)| values.as_ref()?.first());
+    let single = one
+        .iter()
+        .flatten()
+        .find(|(name, _)| same(name))
+        .and_then(|(_, value)| value.as_deref());
+    let several = || {
+        many.iter()
+            .flatten()
+            .find(|(name, _)| same(name))
+            .and_then(|(_, values)| values.as_ref()?.first())
+    };
     single.or_else(|| several().map(String::as_str))
 }
 
@@ -52,13 +61,19 @@ impl Event {
     /// The resource of the API that was called, such as `/add`.
     #[must_use]
     pub fn resource(&self) -> &str {
-        self.resource.as_deref().or(self.path.as_deref()).unwrap_or_default()
+        self.resource
+            .as_deref()
+            .or(self.path.as_deref())
+            .unwrap_or_default()
     }
 
     /// The path as browsers see it, stage included.
     #[must_use]
     pub fn path(&self) -> &str {
-        let public = self.request_context.as_ref().and_then(|context| context.path.as_deref());
+        let public = self
+            .request_context
+            .as_ref()
+            .and_then(|context| context.path.as_deref());
         public.or(self.path.as_deref()).unwrap_or("/")
     }
 
@@ -66,9 +81,16 @@ impl Event {
     /// emulators may not, the caller's `Host` serves, and a forged one deceives only the forger.
     #[must_use]
     pub fn host(&self) -> (&str, &str) {
-        match self.request_context.as_ref().and_then(|context| context.domain_name.as_deref()) {
+        match self
+            .request_context
+            .as_ref()
+            .and_then(|context| context.domain_name.as_deref())
+        {
             Some(name) => ("https", name),
-            None => (self.header("x-forwarded-proto").unwrap_or("http"), self.header("host").unwrap_or_default()),
+            None => (
+                self.header("x-forwarded-proto").unwrap_or("http"),
+                self.header("host").unwrap_or_default(),
+            ),
         }
     }
 
@@ -81,26 +103,38 @@ impl Event {
     /// The HTTP method in capitals.
     #[must_use]
     pub fn method(&self) -> String {
-        self.http_method.as_deref().unwrap_or_default().to_ascii_uppercase()
+        self.http_method
+            .as_deref()
+            .unwrap_or_default()
+            .to_ascii_uppercase()
     }
 
     /// A header, by its name in any case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        find(&self.headers, &self.multi_value_headers, |candidate| candidate.eq_ignore_ascii_case(name))
+        find(&self.headers, &self.multi_value_headers, |candidate| {
+            candidate.eq_ignore_ascii_case(name)
+        })
     }
 
     /// A parameter of the query string, decoded by API Gateway.
     #[must_use]
     pub fn query(&self, name: &str) -> Option<&str> {
-        find(&self.query_string_parameters, &self.multi_value_query_string_parameters, |candidate| candidate == name)
+        find(
+            &self.query_string_parameters,
+            &self.multi_value_query_string_parameters,
+            |candidate| candidate == name,
+        )
     }
 
     /// A field of a form that was posted.
     #[must_use]
     pub fn form(&self, name: &str) -> Option<String> {
         let form = self.header("content-type").is_some_and(|kind| {
-            kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
+            kind.split(';').next().is_some_and(|kind| {
+                kind.trim()
+                    .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+            })
         });
         let body = self.body.as_deref().filter(|_| form)?;
         let bytes: Cow<'_, [u8]> = if self.is_base64_encoded == Some(true) {
@@ -108,13 +142,20 @@ impl Event {
         } else {
             Cow::Borrowed(body.as_bytes())
         };
-        form_urlencoded::parse(&bytes).find(|(field, _)| field == name).map(|(_, value)| value.into_owned())
+        form_urlencoded::parse(&bytes)
+            .find(|(field, _)| field == name)
+            .map(|(_, value)| value.into_owned())
     }
 
     /// The caller's address as API Gateway saw it; headers can be forged and are never asked.
     #[must_use]
     pub fn source_ip(&self) -> Option<&str> {
-        self.request_context.as_ref()?.identity.as_ref()?.source_ip.as_deref()
+        self.request_context
+            .as_ref()?
+            .identity
+            .as_ref()?
+            .source_ip
+            .as_deref()
     }
 
     /// The member key: the first present of `Authorization: Bearer`, `x-api-key`, `?key=` and the form field `key`.
@@ -125,17 +166,27 @@ impl Event {
             let (scheme, key) = value.split_once(' ').unwrap_or((value, ""));
             scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
         });
-        let given = bearer.or_else(|| self.header("x-api-key")).or_else(|| self.query("key"));
+        let given = bearer
+            .or_else(|| self.header("x-api-key"))
+            .or_else(|| self.query("key"));
         given.map(str::to_owned).or_else(|| self.form("key"))
     }
 
     /// Whether a browser asks before its user does, or a program looks at a link that somebody posted.
     #[must_use]
     pub fn is_prefetch(&self) -> bool {
-        let purposes = ["sec-purpose", "purpose", "x-purpose", "x-moz"].into_iter().filter_map(|name| self.header(name));
-        let ahead =
-            |value: &str| ["prefetch", "prerender", "preview"].iter().any(|word| value.to_ascii_lowercase().contains(word));
-        let agent = self.header("user-agent").unwrap_or_default().to_ascii_lowercase();
+        let purposes = ["sec-purpose", "purpose", "x-purpose", "x-moz"]
+            .into_iter()
+            .filter_map(|name| self.header(name));
+        let ahead = |value: &str| {
+            ["prefetch", "prerender", "preview"]
+                .iter()
+                .any(|word| value.to_ascii_lowercase().contains(word))
+        };
+        let agent = self
+            .header("user-agent")
+            .unwrap_or_default()
+            .to_ascii_lowercase();
         purposes.into_iter().any(ahead) || LINK_PREVIEWS.iter().any(|name| agent.contains(name))
     }
 }
@@ -185,7 +236,15 @@ mod tests {
             serde_json::json!({"headers": {"a": null}, "multiValueHeaders": {"a": null}, "requestContext": {"identity": null}}),
         ] {
             let event = event(json);
-            assert_eq!((event.key(), event.source_ip(), event.header("a"), event.is_prefetch()), (None, None, None, false));
+            assert_eq!(
+                (
+                    event.key(),
+                    event.source_ip(),
+                    event.header("a"),
+                    event.is_prefetch()
+                ),
+                (None, None, None, false)
+            );
         }
     }
 
@@ -201,10 +260,17 @@ mod tests {
             event(json).key()
         };
         assert_eq!(key(|_| ()).unwrap(), "one");
-        assert_eq!(key(|e| e["headers"]["AUTHORIZATION"] = "Basic eDp5".into()).unwrap(), "two");
-        assert_eq!(key(|e| e["headers"]["AUTHORIZATION"] = "Bearer ".into()).unwrap(), "");
-        let no_headers: fn(&mut serde_json::Value) =
-            |e| e["headers"] = serde_json::json!({"content-type": "application/x-www-form-urlencoded"});
+        assert_eq!(
+            key(|e| e["headers"]["AUTHORIZATION"] = "Basic eDp5".into()).unwrap(),
+            "two"
+        );
+        assert_eq!(
+            key(|e| e["headers"]["AUTHORIZATION"] = "Bearer ".into()).unwrap(),
+            ""
+        );
+        let no_headers: fn(&mut serde_json::Value) = |e| {
+            e["headers"] = serde_json::json!({"content-type": "application/x-www-form-urlencoded"})
+        };
         assert_eq!(key(no_headers).unwrap(), "three");
         let mut form = all.clone();
         no_headers(&mut form);
@@ -224,17 +290,30 @@ mod tests {
             ("purpose", "Prefetch"),
             ("X-Moz", "prefetch"),
             ("X-Purpose", "preview"),
-            ("User-Agent", "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)"),
+            (
+                "User-Agent",
+                "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",
+            ),
             ("user-agent", "facebookexternalhit/1.1;line-poker/1.0"),
-            ("User-Agent", "Mozilla/5.0 (Windows NT 6.1; WOW64) SkypeUriPreview Preview/0.5"),
+            (
+                "User-Agent",
+                "Mozilla/5.0 (Windows NT 6.1; WOW64) SkypeUriPreview Preview/0.5",
+            ),
             ("User-Agent", "WhatsApp/2.23"),
         ] {
-            assert!(event(serde_json::json!({"headers": {name: value}})).is_prefetch(), "{name}: {value}");
-            assert!(event(serde_json::json!({"multiValueHeaders": {name: [value]}})).is_prefetch(), "{name}: {value}");
+            assert!(
+                event(serde_json::json!({"headers": {name: value}})).is_prefetch(),
+                "{name}: {value}"
+            );
+            assert!(
+                event(serde_json::json!({"multiValueHeaders": {name: [value]}})).is_prefetch(),
+                "{name}: {value}"
+            );
         }
-        for agent in
-            ["curl/8.5.0", "Mozilla/5.0 (Linux; Android 13; CUBOT P80) AppleWebKit/537.36 Chrome/126.0 Mobile Safari/537.36"]
-        {
+        for agent in [
+            "curl/8.5.0",
+            "Mozilla/5.0 (Linux; Android 13; CUBOT P80) AppleWebKit/537.36 Chrome/126.0 Mobile Safari/537.36",
+        ] {
             assert!(!event(serde_json::json!({"headers": {"User-Agent": agent, "Sec-Fetch-Mode": "navigate"}})).is_prefetch());
         }
     }

@@ -60,19 +60,38 @@ impl Refusal {
     #[must_use]
     pub fn answer(&self) -> Answer {
         let (status, message) = match self {
-            Self::NotFound => (404, "there is nothing here, check the address that you were given".to_owned()),
+            Self::NotFound => (
+                404,
+                "there is nothing here, check the address that you were given".to_owned(),
+            ),
             Self::MethodNotAllowed(allowed) => (405, format!("use one of: {allowed}")),
-            Self::Prefetch => (403, "links are not followed ahead of time, open the address yourself".to_owned()),
-            Self::Unauthorized => (401, "a valid member key is needed, ask the administrator for yours".to_owned()),
-            Self::ExplicitIpDisabled => (403, "naming another address is switched off here, leave `ip` out".to_owned()),
-            Self::NoAddress => (400, "the request carries no source address, call through API Gateway".to_owned()),
+            Self::Prefetch => (
+                403,
+                "links are not followed ahead of time, open the address yourself".to_owned(),
+            ),
+            Self::Unauthorized => (
+                401,
+                "a valid member key is needed, ask the administrator for yours".to_owned(),
+            ),
+            Self::ExplicitIpDisabled => (
+                403,
+                "naming another address is switched off here, leave `ip` out".to_owned(),
+            ),
+            Self::NoAddress => (
+                400,
+                "the request carries no source address, call through API Gateway".to_owned(),
+            ),
         };
         let header = match self {
             Self::MethodNotAllowed(allowed) => Some(("Allow", *allowed)),
             Self::Unauthorized => Some(("WWW-Authenticate", "Bearer")),
             _ => None,
         };
-        Answer { status, body: json!({ "error": self.kind(), "message": message }), header }
+        Answer {
+            status,
+            body: json!({ "error": self.kind(), "message": message }),
+            header,
+        }
     }
 }
 
@@ -91,7 +110,11 @@ impl Answer {
     /// An answer of success.
     #[must_use]
     pub fn ok(body: Value) -> Self {
-        Self { status: 200, body, header: None }
+        Self {
+            status: 200,
+            body,
+            header: None,
+        }
     }
 
     /// The answer to a request that failed.
@@ -104,7 +127,11 @@ impl Answer {
             body.insert("targets".to_owned(), targets(written));
         }
         let status = status(error);
-        Self { status, body: Value::Object(body), header: (status == 503).then_some(("Retry-After", "5")) }
+        Self {
+            status,
+            body: Value::Object(body),
+            header: (status == 503).then_some(("Retry-After", "5")),
+        }
     }
 
     /// The answer as the caller wants it: JSON, or a page where he is a browser.
@@ -117,9 +144,16 @@ impl Answer {
             html(self.status, body, &addresses)
         } else {
             let headers = headers("application/json", &addresses);
-            Response { status_code: self.status, headers, body: self.body.to_string(), is_base64_encoded: false }
+            Response {
+                status_code: self.status,
+                headers,
+                body: self.body.to_string(),
+                is_base64_encoded: false,
+            }
         };
-        response.headers.extend(self.header.map(|(name, value)| (name, value.to_owned())));
+        response
+            .headers
+            .extend(self.header.map(|(name, value)| (name, value.to_owned())));
         response
     }
 
@@ -128,17 +162,42 @@ impl Answer {
         let network: Option<Network> = text("network").and_then(|text| text.parse().ok());
         if let Some(kind) = text("error") {
             let message = words.error(kind, text("message").unwrap_or_default());
-            let more = if self.status == 503 { vec![words.retry] } else { Vec::new() };
-            return Saying { mood: Mood::Bad, network, message, more };
+            let more = if self.status == 503 {
+                vec![words.retry]
+            } else {
+                Vec::new()
+            };
+            return Saying {
+                mood: Mood::Bad,
+                network,
+                message,
+                more,
+            };
         }
         let allowed = self.body.get("allowed").and_then(Value::as_bool);
         let message = match (text("status"), allowed) {
             (Some("added"), _) => words.added,
-            (_, Some(false)) => return Saying { mood: Mood::Plain, network, message: words.not_allowed, more: Vec::new() },
+            (_, Some(false)) => {
+                return Saying {
+                    mood: Mood::Plain,
+                    network,
+                    message: words.not_allowed,
+                    more: Vec::new(),
+                };
+            }
             _ => words.allowed,
         };
-        let until = if reset.is_empty() { Vec::new() } else { vec![words.until, reset] };
-        Saying { mood: Mood::Good, network, message, more: [vec![words.soon], until].concat() }
+        let until = if reset.is_empty() {
+            Vec::new()
+        } else {
+            vec![words.until, reset]
+        };
+        Saying {
+            mood: Mood::Good,
+            network,
+            message,
+            more: [vec![words.soon], until].concat(),
+        }
     }
 }
 
@@ -146,7 +205,11 @@ impl Answer {
 #[must_use]
 pub fn page(event: &Event, reset: &str) -> Response {
     let addresses = Addresses::of(event);
-    html(200, page::page(words(event), &addresses, event.source_ip(), reset), &addresses)
+    html(
+        200,
+        page::page(words(event), &addresses, event.source_ip(), reset),
+        &addresses,
+    )
 }
 
 fn words(event: &Event) -> &'static Words {
@@ -156,7 +219,12 @@ fn words(event: &Event) -> &'static Words {
 fn html(status_code: u16, body: String, addresses: &Addresses) -> Response {
     let mut headers = headers("text/html; charset=utf-8", addresses);
     headers.insert("Content-Security-Policy", page::security_policy(addresses));
-    Response { status_code, headers, body, is_base64_encoded: false }
+    Response {
+        status_code,
+        headers,
+        body,
+        is_base64_encoded: false,
+    }
 }
 
 /// What every answer carries. Nothing is ever stored, and only the peer's page may read an answer from elsewhere.

@@ -51,14 +51,19 @@ pub async fn handle(event: LambdaEvent<Value>, deps: &Deps) -> (Response, Option
         aws: &deps.aws,
         config: &deps.config.config,
         request_id: &context.request_id,
-        deadline: Instant::now() + time_until(SystemTime::now(), context.deadline, RESERVE, LONGEST),
+        deadline: Instant::now()
+            + time_until(SystemTime::now(), context.deadline, RESERVE, LONGEST),
     };
     let reset = &deps.config.reset_description;
     match admit(call, &event, &deps.config).await {
         Ok(Admitted::Page) => (http::page(&event, reset), None),
         Ok(Admitted::Answer(answer, finish)) => (answer.respond(&event, reset), finish),
         Err(Rejected::Refusal(refusal)) => {
-            tracing::warn!(outcome = refusal.kind(), source.ip = event.source_ip(), "refused");
+            tracing::warn!(
+                outcome = refusal.kind(),
+                source.ip = event.source_ip(),
+                "refused"
+            );
             (refusal.answer().respond(&event, reset), None)
         }
         Err(Rejected::Failure(failure)) => {
@@ -89,7 +94,11 @@ impl From<Refusal> for Rejected {
 
 impl From<Error> for Rejected {
     fn from(error: Error) -> Self {
-        Self::Failure(Box::new(Failure { failed: error.into(), member: None, network: None }))
+        Self::Failure(Box::new(Failure {
+            failed: error.into(),
+            member: None,
+            network: None,
+        }))
     }
 }
 
@@ -98,7 +107,11 @@ enum Admitted {
     Answer(Answer, Option<Box<Finish>>),
 }
 
-async fn admit(call: Invocation<'_>, event: &Event, config: &AddConfig) -> Result<Admitted, Rejected> {
+async fn admit(
+    call: Invocation<'_>,
+    event: &Event,
+    config: &AddConfig,
+) -> Result<Admitted, Rejected> {
     let (resource, method) = (event.resource(), event.method());
     let methods = match resource {
         "/" => "GET",
@@ -116,17 +129,28 @@ async fn admit(call: Invocation<'_>, event: &Event, config: &AddConfig) -> Resul
     }
     let (member, reading) = identify(call, event, config).await?;
     let network = network(event, config)?;
-    let failed =
-        |failed: Failed, member: Option<Member>| Rejected::Failure(Box::new(Failure { failed, member, network: Some(network) }));
+    let failed = |failed: Failed, member: Option<Member>| {
+        Rejected::Failure(Box::new(Failure {
+            failed,
+            member,
+            network: Some(network),
+        }))
+    };
     let reading = match reading {
         Ok(reading) => reading,
         Err(error) => return Err(failed(error.into(), member)),
     };
     if resource == "/status" {
-        let status = status(call, &reading, &network).await.map_err(|error| failed(error.into(), member))?;
+        let status = status(call, &reading, &network)
+            .await
+            .map_err(|error| failed(error.into(), member))?;
         return Ok(Admitted::Answer(describe(&network, &status), None));
     }
-    let applied = Applied { network, member, max_grants: config.max_grants_per_member };
+    let applied = Applied {
+        network,
+        member,
+        max_grants: config.max_grants_per_member,
+    };
     match add(call, reading, &applied).await {
         Ok(added) => Ok(answer(call, &applied, added).await),
         Err(error) => Err(failed(error, applied.member)),
@@ -135,7 +159,9 @@ async fn admit(call: Invocation<'_>, event: &Event, config: &AddConfig) -> Resul
 
 fn describe(network: &Network, status: &Status) -> Answer {
     let granted_at = status.granted_at.map(rfc3339);
-    Answer::ok(json!({ "network": network, "allowed": status.allowed, "granted_at": granted_at, "members": status.members }))
+    Answer::ok(
+        json!({ "network": network, "allowed": status.allowed, "granted_at": granted_at, "members": status.members }),
+    )
 }
 
 /// Who asks. The lease is read at the same time.
@@ -173,7 +199,9 @@ fn network(event: &Event, config: &AddConfig) -> Result<Network, Rejected> {
         },
         None => {
             let source = event.source_ip().ok_or(Refusal::NoAddress)?;
-            let address = source.parse().map_err(|_| Error::BadIp(source.to_owned()))?;
+            let address = source
+                .parse()
+                .map_err(|_| Error::BadIp(source.to_owned()))?;
             Network::of_caller(address, config.ipv6_prefix_length)
         }
     };
@@ -200,7 +228,8 @@ async fn answer(call: Invocation<'_>, applied: &Applied, added: Added) -> Admitt
         );
     }
     let targets = http::targets(&added.targets);
-    let body = json!({ "status": word, "network": applied.network, "member": member, "targets": targets });
+    let body =
+        json!({ "status": word, "network": applied.network, "member": member, "targets": targets });
     let finish = tell(call, &added.targets, added.finish).await;
     Admitted::Answer(Answer::ok(body), finish.map(Box::new))
 }
@@ -209,16 +238,27 @@ async fn answer(call: Invocation<'_>, applied: &Applied, added: Added) -> Admitt
 fn listed(entries: &[Addition]) -> String {
     let entry = |Addition { network, members }: &Addition| {
         let names: Vec<String> = members.iter().map(Member::to_string).collect();
-        if names.is_empty() { network.clone() } else { format!("{network} ({})", names.join(", ")) }
+        if names.is_empty() {
+            network.clone()
+        } else {
+            format!("{network} ({})", names.join(", "))
+        }
     };
     entries.iter().map(entry).collect::<Vec<_>>().join(" ")
 }
 
 /// Tells the topic, where there is one, of every version that was written. What is left to do is done meanwhile, so
 /// that nobody waits for the lease until the topic has answered.
-async fn tell(call: Invocation<'_>, outcomes: &[Outcome], finish: Option<Finish>) -> Option<Finish> {
-    let notices: Vec<Notice<'_>> =
-        outcomes.iter().filter(|outcome| !outcome.listed.is_empty()).map(|outcome| notice(call, outcome)).collect();
+async fn tell(
+    call: Invocation<'_>,
+    outcomes: &[Outcome],
+    finish: Option<Finish>,
+) -> Option<Finish> {
+    let notices: Vec<Notice<'_>> = outcomes
+        .iter()
+        .filter(|outcome| !outcome.listed.is_empty())
+        .map(|outcome| notice(call, outcome))
+        .collect();
     if notices.is_empty() || call.aws.topic.is_none() {
         return finish;
     }
@@ -243,7 +283,13 @@ fn notice<'a>(call: Invocation<'a>, outcome: &'a Outcome) -> Notice<'a> {
     }
 }
 
-fn report(Failure { failed: Failed { error, written }, member, network }: &Failure) {
+fn report(
+    Failure {
+        failed: Failed { error, written },
+        member,
+        network,
+    }: &Failure,
+) {
     let member = member.as_ref().map(Member::to_string);
     let network = network.map(String::from);
     let written: Vec<&str> = written.iter().map(|outcome| outcome.arn.as_str()).collect();
@@ -257,6 +303,12 @@ fn report(Failure { failed: Failed { error, written }, member, network }: &Failu
             "failed"
         );
     } else {
-        tracing::warn!(outcome = error.kind(), member, source.network = network, error = error.chain(), "refused");
+        tracing::warn!(
+            outcome = error.kind(),
+            member,
+            source.network = network,
+            error = error.chain(),
+            "refused"
+        );
     }
 }

@@ -26,22 +26,37 @@ impl<'c> Command<'c> {
     /// What is wrong with it.
     pub fn read(event: &Value, config: &'c Config) -> Result<Self, Error> {
         if let Some(list) = event.get("revoke") {
-            let texts = list.as_array().filter(|list| !list.is_empty()).ok_or_else(|| Error::BadIp(list.to_string()))?;
+            let texts = list
+                .as_array()
+                .filter(|list| !list.is_empty())
+                .ok_or_else(|| Error::BadIp(list.to_string()))?;
             let network = |text: &Value| text.as_str().unwrap_or_default().parse::<Network>();
-            return Ok(Self::Revoke(Revocation::Networks(texts.iter().map(network).collect::<Result<_, _>>()?)));
+            return Ok(Self::Revoke(Revocation::Networks(
+                texts.iter().map(network).collect::<Result<_, _>>()?,
+            )));
         }
         if let Some(name) = event.get("revoke_member") {
-            return Ok(Self::Revoke(Revocation::Member(name.as_str().unwrap_or_default().parse()?)));
+            return Ok(Self::Revoke(Revocation::Member(
+                name.as_str().unwrap_or_default().parse()?,
+            )));
         }
         if let Some(version) = event.get("rollback") {
             let version = version.as_str().unwrap_or_default().parse()?;
             return Ok(Self::Rollback(target(event.get("arn"), config)?, version));
         }
         if let Some(arn) = event.get("check_baseline") {
-            let document = event.get("document").and_then(Value::as_str).map(Document::parse).transpose();
+            let document = event
+                .get("document")
+                .and_then(Value::as_str)
+                .map(Document::parse)
+                .transpose();
             return Ok(Self::CheckBaseline(target(Some(arn), config)?, document?));
         }
-        Ok(if event.get("list").is_some() { Self::List } else { Self::Reset })
+        Ok(if event.get("list").is_some() {
+            Self::List
+        } else {
+            Self::Reset
+        })
     }
 
     /// The word for what was done, or would be.
@@ -65,8 +80,15 @@ fn target<'c>(arn: Option<&Value>, config: &'c Config) -> Result<&'c Target, Err
     if let ([only], "") = (config.targets.as_slice(), named) {
         return Ok(only);
     }
-    config.targets.iter().find(|target| target.arn() == named).ok_or_else(|| {
-        let known: Vec<&str> = config.targets.iter().map(Target::arn).collect();
-        Error::MalformedDocument(format!("`{named}` is not kept here, name one of {}", known.join(", ")))
-    })
+    config
+        .targets
+        .iter()
+        .find(|target| target.arn() == named)
+        .ok_or_else(|| {
+            let known: Vec<&str> = config.targets.iter().map(Target::arn).collect();
+            Error::MalformedDocument(format!(
+                "`{named}` is not kept here, name one of {}",
+                known.join(", ")
+            ))
+        })
 }

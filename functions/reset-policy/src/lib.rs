@@ -48,33 +48,55 @@ pub async fn handle(event: LambdaEvent<Value>, deps: &Deps) -> Result<Value, Dia
         aws: &deps.aws,
         config: &deps.config,
         request_id: &context.request_id,
-        deadline: Instant::now() + time_until(SystemTime::now(), context.deadline, RESERVE, LONGEST),
+        deadline: Instant::now()
+            + time_until(SystemTime::now(), context.deadline, RESERVE, LONGEST),
     };
     let answer = match &command {
         Command::Reset => reset(call, dry_run).await,
         Command::Revoke(revocation) => revoke(call, revocation, dry_run).await,
         Command::Rollback(target, version) => rollback(call, target, *version, dry_run).await,
-        Command::List => return inventory(call).await.map(|found| listed(&found)).map_err(refuse),
+        Command::List => {
+            return inventory(call)
+                .await
+                .map(|found| listed(&found))
+                .map_err(refuse);
+        }
         Command::CheckBaseline(target, document) => {
-            return candidate(call, target, document.clone()).await.map(|found| usable(&found)).map_err(refuse);
+            return candidate(call, target, document.clone())
+                .await
+                .map(|found| usable(&found))
+                .map_err(refuse);
         }
     };
     let done = match &answer {
         Ok(done) => done,
         Err(failed) => &failed.done,
     };
-    done.iter().for_each(|outcome| log(outcome, command.word(outcome.changed, dry_run)));
+    done.iter()
+        .for_each(|outcome| log(outcome, command.word(outcome.changed, dry_run)));
     if !dry_run {
         let changed = done.iter().filter(|outcome| outcome.changed);
-        call.tell(&changed.map(|outcome| notice(outcome, command.word(true, false), call.request_id)).collect::<Vec<_>>()).await;
+        call.tell(
+            &changed
+                .map(|outcome| notice(outcome, command.word(true, false), call.request_id))
+                .collect::<Vec<_>>(),
+        )
+        .await;
     }
     let outcomes = answer.map_err(|failed| diagnose(&failed))?;
     let changed = outcomes.iter().any(|outcome| outcome.changed);
     if command == Command::Reset && !dry_run {
         // The template counts these lines: an alarm rings when none comes for 26 hours.
-        tracing::info!(outcome = "reset_completed", changed, "every target is at its baseline");
+        tracing::info!(
+            outcome = "reset_completed",
+            changed,
+            "every target is at its baseline"
+        );
     }
-    let targets: Vec<Value> = outcomes.iter().map(|outcome| target(outcome, command.word(outcome.changed, dry_run))).collect();
+    let targets: Vec<Value> = outcomes
+        .iter()
+        .map(|outcome| target(outcome, command.word(outcome.changed, dry_run)))
+        .collect();
     Ok(json!({ "status": command.word(changed, dry_run), "targets": targets }))
 }
 
@@ -82,7 +104,10 @@ fn diagnose(failed: &Failed) -> Diagnostic {
     let message = failed.to_string();
     let kind = failed.errors.first().map_or("aws_error", Error::kind);
     tracing::error!(outcome = kind, error = message, "failed");
-    Diagnostic { error_type: kind.to_owned(), error_message: message }
+    Diagnostic {
+        error_type: kind.to_owned(),
+        error_message: message,
+    }
 }
 
 fn listed(found: &[Inventory]) -> Value {
@@ -101,8 +126,19 @@ fn listed(found: &[Inventory]) -> Value {
     json!({ "status": "listed", "targets": found.iter().map(target).collect::<Vec<_>>() })
 }
 
-fn usable(Candidate { object, baseline, difference }: &Candidate) -> Value {
-    let entries: Vec<String> = baseline.gate.entries(&baseline.document).into_iter().map(|entry| entry.text).collect();
+fn usable(
+    Candidate {
+        object,
+        baseline,
+        difference,
+    }: &Candidate,
+) -> Value {
+    let entries: Vec<String> = baseline
+        .gate
+        .entries(&baseline.document)
+        .into_iter()
+        .map(|entry| entry.text)
+        .collect();
     json!({
         "status": "usable",
         "object": object,
@@ -125,8 +161,16 @@ fn target(outcome: &Outcome, status: &str) -> Value {
 }
 
 fn notice<'a>(outcome: &'a Outcome, word: &'a str, request: &'a str) -> Notice<'a> {
-    let Outcome { arn, version, difference, .. } = outcome;
-    let put_back = |entry: &String| Addition { network: entry.clone(), members: Vec::new() };
+    let Outcome {
+        arn,
+        version,
+        difference,
+        ..
+    } = outcome;
+    let put_back = |entry: &String| Addition {
+        network: entry.clone(),
+        members: Vec::new(),
+    };
     Notice {
         outcome: word,
         arn,

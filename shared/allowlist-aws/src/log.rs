@@ -8,8 +8,14 @@ use tracing::level_filters::LevelFilter;
 ///
 /// The runtime crate's own subscriber brings a filter language with regular expressions, a tenth of a cold start.
 pub fn init(variable: impl Fn(&str) -> Option<String>) {
-    let level = variable("AWS_LAMBDA_LOG_LEVEL").and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
-    let lines = tracing_subscriber::fmt().with_target(false).without_time().with_ansi(false).with_max_level(level);
+    let level = variable("AWS_LAMBDA_LOG_LEVEL")
+        .and_then(|level| level.parse().ok())
+        .unwrap_or(LevelFilter::INFO);
+    let lines = tracing_subscriber::fmt()
+        .with_target(false)
+        .without_time()
+        .with_ansi(false)
+        .with_max_level(level);
     if variable("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json")) {
         lines.json().init();
     } else {

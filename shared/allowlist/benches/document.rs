@@ -1,6 +1,9 @@
 //! What one request costs in pure code: parse a document, find its gate, decide, and render the new one.
 
-#![expect(clippy::unwrap_used, reason = "a benchmark whose input is wrong may end")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a benchmark whose input is wrong may end"
+)]
 
 use allowlist::document::MANAGED_POLICY_LIMIT;
 use allowlist::plan::admit;
@@ -15,23 +18,35 @@ fn main() {
 const ENTRIES: [usize; 4] = [0, 80, 160, 320];
 
 fn network(index: usize) -> Network {
-    format!("51.44.{}.{}", index / 200, index % 200).parse().unwrap()
+    format!("51.44.{}.{}", index / 200, index % 200)
+        .parse()
+        .unwrap()
 }
 
 /// A policy with so many entries on its list, as IAM returns it.
 fn policy(entries: usize) -> String {
-    let list: Vec<String> = (0..entries).map(|index| format!("\"{}\"", network(index))).collect();
+    let list: Vec<String> = (0..entries)
+        .map(|index| format!("\"{}\"", network(index)))
+        .collect();
     let document = format!(
         r#"{{"Version":"2012-10-17","Statement":[{{"Sid":"Gate","Effect":"Deny","Action":"*","Resource":"*","Condition":{{"NotIpAddress":{{"aws:SourceIp":["198.51.100.0/24"{}{}]}},"BoolIfExists":{{"aws:ViaAWSService":"false"}}}}}}]}}"#,
         if entries == 0 { "" } else { "," },
         list.join(",")
     );
-    assert!(document.len() + 30 < MANAGED_POLICY_LIMIT, "{} characters", document.len());
+    assert!(
+        document.len() + 30 < MANAGED_POLICY_LIMIT,
+        "{} characters",
+        document.len()
+    );
     percent_encoding::utf8_percent_encode(&document, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
 fn grants(count: usize) -> Vec<Grant> {
-    let grant = |index| Grant { network: network(index), member: Some("alice".parse().unwrap()), granted_at: 1 };
+    let grant = |index| Grant {
+        network: network(index),
+        member: Some("alice".parse().unwrap()),
+        granted_at: 1,
+    };
     (0..count).map(grant).collect()
 }
 
@@ -41,7 +56,9 @@ fn add(bencher: Bencher<'_, '_>, entries: usize) {
     let (text, grants, own) = (policy(entries), grants(entries), network(entries + 1));
     bencher.bench(|| {
         let document = Document::from_iam(black_box(&text)).unwrap();
-        admit(&document, &[], MANAGED_POLICY_LIMIT, &own, &grants).unwrap().render()
+        admit(&document, &[], MANAGED_POLICY_LIMIT, &own, &grants)
+            .unwrap()
+            .render()
     });
 }
 
@@ -51,7 +68,9 @@ fn add_everybody(bencher: Bencher<'_, '_>, entries: usize) {
     let (text, grants, own) = (policy(0), grants(entries), network(entries + 1));
     bencher.bench(|| {
         let document = Document::from_iam(black_box(&text)).unwrap();
-        admit(&document, &[], MANAGED_POLICY_LIMIT, &own, &grants).unwrap().render()
+        admit(&document, &[], MANAGED_POLICY_LIMIT, &own, &grants)
+            .unwrap()
+            .render()
     });
 }
 

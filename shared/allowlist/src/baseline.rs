@@ -22,24 +22,44 @@ impl Baseline {
     /// # Errors
     /// [`Error::BaselineUnusable`] with what is wrong.
     pub fn check(document: Document, sids: &[String], limit: usize) -> Result<Self, Error> {
-        let gate = Gate::find(&document, sids).map_err(|e| Error::BaselineUnusable(e.to_string()))?;
+        let gate =
+            Gate::find(&document, sids).map_err(|e| Error::BaselineUnusable(e.to_string()))?;
         let entries = gate.entries(&document);
         let unusable = |reason: String| Err(Error::BaselineUnusable(reason));
         if entries.is_empty() {
-            return unusable("its list is empty, put at least one permanent network on it".to_owned());
+            return unusable(
+                "its list is empty, put at least one permanent network on it".to_owned(),
+            );
         }
-        if let Some(wide) = entries.iter().find(|entry| entry.network.is_some_and(|n| n.covers_half_a_family())) {
-            return unusable(format!("`{}` covers half of all addresses or more, take it off the list", wide.text));
+        if let Some(wide) = entries
+            .iter()
+            .find(|entry| entry.network.is_some_and(|n| n.covers_half_a_family()))
+        {
+            return unusable(format!(
+                "`{}` covers half of all addresses or more, take it off the list",
+                wide.text
+            ));
         }
-        let unparsed: Vec<String> = entries.iter().filter(|e| e.network.is_none()).map(|e| e.text.clone()).collect();
+        let unparsed: Vec<String> = entries
+            .iter()
+            .filter(|e| e.network.is_none())
+            .map(|e| e.text.clone())
+            .collect();
         if unparsed.len() == entries.len() {
-            return unusable(format!("none of its entries is a network: `{}`", unparsed.join("`, `")));
+            return unusable(format!(
+                "none of its entries is a network: `{}`",
+                unparsed.join("`, `")
+            ));
         }
         let size = document.size();
         if size > limit {
             return unusable(format!("it has {size} characters and IAM allows {limit}"));
         }
-        Ok(Self { document, gate, unparsed })
+        Ok(Self {
+            document,
+            gate,
+            unparsed,
+        })
     }
 }
 
@@ -48,13 +68,18 @@ mod tests {
     use super::*;
 
     fn check(list: &str, limit: usize) -> Result<Baseline, Error> {
-        let text = format!(r#"{{"Statement":[{{"Effect":"Deny","Condition":{{"NotIpAddress":{{"aws:SourceIp":{list}}}}}}}]}}"#);
+        let text = format!(
+            r#"{{"Statement":[{{"Effect":"Deny","Condition":{{"NotIpAddress":{{"aws:SourceIp":{list}}}}}}}]}}"#
+        );
         Baseline::check(Document::parse(&text).unwrap(), &[], limit)
     }
 
     #[test]
     fn a_list_with_a_network_serves_and_entries_that_do_not_parse_are_named() {
-        assert_eq!(check(r#"["1.2.3.4","office"]"#, 6144).unwrap().unparsed, ["office"]);
+        assert_eq!(
+            check(r#"["1.2.3.4","office"]"#, 6144).unwrap().unparsed,
+            ["office"]
+        );
         assert!(check(r#""1.2.3.4""#, 6144).unwrap().unparsed.is_empty());
     }
 
@@ -71,8 +96,14 @@ mod tests {
             assert_eq!(error.kind(), "baseline_unusable");
             assert!(error.to_string().contains(why), "{error}");
         }
-        assert!(check(r#"["1.2.3.4"]"#, 50).unwrap_err().to_string().contains("50"));
-        let none = Baseline::check(Document::parse(r#"{"Statement":[]}"#).unwrap(), &[], 6144).unwrap_err();
+        assert!(
+            check(r#"["1.2.3.4"]"#, 50)
+                .unwrap_err()
+                .to_string()
+                .contains("50")
+        );
+        let none = Baseline::check(Document::parse(r#"{"Statement":[]}"#).unwrap(), &[], 6144)
+            .unwrap_err();
         assert_eq!(none.kind(), "baseline_unusable");
     }
 

@@ -103,13 +103,23 @@ impl std::error::Error for Mistakes {}
 /// # Errors
 /// [`Mistakes`], naming what is missing.
 pub fn check_runtime(variable: impl Fn(&str) -> Option<String>) -> Result<(), Mistakes> {
-    let required =
-        ["AWS_LAMBDA_RUNTIME_API", "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"];
-    let missing: Vec<&str> = required.into_iter().filter(|name| variable(name).is_none()).collect();
+    let required = [
+        "AWS_LAMBDA_RUNTIME_API",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    ];
+    let missing: Vec<&str> = required
+        .into_iter()
+        .filter(|name| variable(name).is_none())
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
-    Err(Mistakes(vec![format!("{} missing, run this program as a Lambda function (`make local`)", missing.join(", "))]))
+    Err(Mistakes(vec![format!(
+        "{} missing, run this program as a Lambda function (`make local`)",
+        missing.join(", ")
+    )]))
 }
 
 struct Reader<F> {
@@ -119,25 +129,40 @@ struct Reader<F> {
 
 impl<F: Fn(&str) -> Option<String>> Reader<F> {
     fn new(variable: F) -> Self {
-        Self { variable, mistakes: Vec::new() }
+        Self {
+            variable,
+            mistakes: Vec::new(),
+        }
     }
 
     fn finish<T>(self, value: T) -> Result<T, Mistakes> {
-        if self.mistakes.is_empty() { Ok(value) } else { Err(Mistakes(self.mistakes)) }
+        if self.mistakes.is_empty() {
+            Ok(value)
+        } else {
+            Err(Mistakes(self.mistakes))
+        }
     }
 
     fn text(&self, name: &str) -> String {
-        (self.variable)(name).map(|text| text.trim().to_owned()).unwrap_or_default()
+        (self.variable)(name)
+            .map(|text| text.trim().to_owned())
+            .unwrap_or_default()
     }
 
     fn list(&self, name: &str) -> Vec<String> {
-        self.text(name).split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+        self.text(name)
+            .split(',')
+            .map(str::trim)
+            .filter(|item| !item.is_empty())
+            .map(str::to_owned)
+            .collect()
     }
 
     fn choice(&mut self, name: &str, no: &str, yes: &str) -> bool {
         let text = self.text(name);
         if !text.is_empty() && text != no && text != yes {
-            self.mistakes.push(format!("{name} is `{text}`, set it to `{yes}` or `{no}`"));
+            self.mistakes
+                .push(format!("{name} is `{text}`, set it to `{yes}` or `{no}`"));
         }
         text == yes
     }
@@ -157,7 +182,9 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         match text.parse() {
             Ok(number) if least <= number && number <= most => number,
             _ => {
-                self.mistakes.push(format!("{name} is `{text}`, set it to a whole number from {least} to {most}"));
+                self.mistakes.push(format!(
+                    "{name} is `{text}`, set it to a whole number from {least} to {most}"
+                ));
                 default
             }
         }
@@ -167,7 +194,9 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         let mut targets: Vec<Target> = Vec::new();
         for arn in self.list(name) {
             match parse(&arn) {
-                Ok(target) if targets.contains(&target) => self.mistakes.push(format!("{name} names `{arn}` twice")),
+                Ok(target) if targets.contains(&target) => {
+                    self.mistakes.push(format!("{name} names `{arn}` twice"))
+                }
                 Ok(target) => targets.push(target),
                 Err(reason) => self.mistakes.push(format!("{name}: {reason}")),
             }
@@ -180,7 +209,8 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         if arn.is_empty() {
             return None;
         }
-        if !matches!(arn.split(':').collect::<Vec<_>>().as_slice(), ["arn", _, "sns", _, _, topic] if !topic.is_empty()) {
+        if !matches!(arn.split(':').collect::<Vec<_>>().as_slice(), ["arn", _, "sns", _, _, topic] if !topic.is_empty())
+        {
             self.mistakes.push(format!("{name} is `{arn}`, set it to an ARN like `arn:aws:sns:eu-west-1:111122223333:topic`"));
         }
         Some(arn)
@@ -188,19 +218,30 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
 
     fn config(&mut self) -> Config {
         if self.list("POLICY_ARNS").is_empty() && self.list("ROLE_ARNS").is_empty() {
-            self.mistakes.push("POLICY_ARNS and ROLE_ARNS are both empty, name at least one policy or role".to_owned());
+            self.mistakes.push(
+                "POLICY_ARNS and ROLE_ARNS are both empty, name at least one policy or role"
+                    .to_owned(),
+            );
         }
         let mut targets = self.arns("POLICY_ARNS", Target::policy);
         targets.extend(self.arns("ROLE_ARNS", Target::role));
         let assume_roles = self.arns("ASSUME_ROLES", Target::role);
         for (index, role) in assume_roles.iter().enumerate() {
-            if assume_roles.iter().take(index).any(|earlier| earlier.account() == role.account()) {
-                self.mistakes.push(format!("ASSUME_ROLES names two roles of the account {}", role.account()));
+            if assume_roles
+                .iter()
+                .take(index)
+                .any(|earlier| earlier.account() == role.account())
+            {
+                self.mistakes.push(format!(
+                    "ASSUME_ROLES names two roles of the account {}",
+                    role.account()
+                ));
             }
         }
         let state_bucket = self.text("STATE_BUCKET");
         if state_bucket.is_empty() {
-            self.mistakes.push("STATE_BUCKET is missing, name the bucket that holds the state".to_owned());
+            self.mistakes
+                .push("STATE_BUCKET is missing, name the bucket that holds the state".to_owned());
         }
         Config {
             targets,
@@ -221,8 +262,12 @@ mod tests {
     const POLICY: &str = "arn:aws:iam::111122223333:policy/gate";
 
     fn read(pairs: &[(&str, &str)]) -> Result<AddConfig, String> {
-        let variables: HashMap<String, String> = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        AddConfig::read(|name| variables.get(name).cloned()).map_err(|mistakes| mistakes.to_string())
+        let variables: HashMap<String, String> = pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
+        AddConfig::read(|name| variables.get(name).cloned())
+            .map_err(|mistakes| mistakes.to_string())
     }
 
     #[test]
@@ -246,14 +291,27 @@ mod tests {
         .collect();
         assert_eq!(read(&empty).unwrap(), unset);
         assert!(!unset.open_access && !unset.explicit_ip && !unset.any_address);
-        assert_eq!((unset.ipv6_prefix_length, unset.max_grants_per_member, unset.config.trust_policy_limit), (64, 20, 2048));
+        assert_eq!(
+            (
+                unset.ipv6_prefix_length,
+                unset.max_grants_per_member,
+                unset.config.trust_policy_limit
+            ),
+            (64, 20, 2048)
+        );
     }
 
     #[test]
     fn targets_keep_the_order_of_the_variables_policies_first() {
         let config = read(&[
-            ("ROLE_ARNS", "arn:aws:iam::111122223333:role/b, arn:aws:iam::444455556666:role/a"),
-            ("POLICY_ARNS", "arn:aws:iam::111122223333:policy/z,arn:aws:iam::111122223333:policy/y,"),
+            (
+                "ROLE_ARNS",
+                "arn:aws:iam::111122223333:role/b, arn:aws:iam::444455556666:role/a",
+            ),
+            (
+                "POLICY_ARNS",
+                "arn:aws:iam::111122223333:policy/z,arn:aws:iam::111122223333:policy/y,",
+            ),
             ("STATE_BUCKET", "b"),
             ("OPEN_ACCESS", "true"),
             ("ADDRESS_SCOPE", "any"),
@@ -270,8 +328,14 @@ mod tests {
     fn all_mistakes_are_told_at_once() {
         let message = read(&[
             ("POLICY_ARNS", "nonsense"),
-            ("ROLE_ARNS", "arn:aws:iam::111122223333:role/a,arn:aws:iam::111122223333:role/a"),
-            ("ASSUME_ROLES", "arn:aws:iam::111122223333:role/a,arn:aws:iam::111122223333:role/b"),
+            (
+                "ROLE_ARNS",
+                "arn:aws:iam::111122223333:role/a,arn:aws:iam::111122223333:role/a",
+            ),
+            (
+                "ASSUME_ROLES",
+                "arn:aws:iam::111122223333:role/a,arn:aws:iam::111122223333:role/b",
+            ),
             ("OPEN_ACCESS", "yes"),
             ("EXPLICIT_IP", "1"),
             ("ADDRESS_SCOPE", "all"),
@@ -296,6 +360,10 @@ mod tests {
         ] {
             assert!(message.contains(part), "{part} in {message}");
         }
-        assert!(read(&[("STATE_BUCKET", "b")]).unwrap_err().contains("at least one"));
+        assert!(
+            read(&[("STATE_BUCKET", "b")])
+                .unwrap_err()
+                .contains("at least one")
+        );
     }
 }

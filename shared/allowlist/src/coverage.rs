@@ -24,7 +24,11 @@ pub struct Coverage {
 impl Coverage {
     /// Adds a network.
     pub fn insert(&mut self, network: Network) {
-        let lengths = if network.is_ipv4() { &mut self.ipv4_lengths } else { &mut self.ipv6_lengths };
+        let lengths = if network.is_ipv4() {
+            &mut self.ipv4_lengths
+        } else {
+            &mut self.ipv6_lengths
+        };
         lengths.insert(network.prefix_length());
         self.networks.insert(network);
     }
@@ -41,15 +45,23 @@ impl Coverage {
     /// Whether one of the networks covers every address of `network`.
     #[must_use]
     pub fn covers(&self, network: &Network) -> bool {
-        let lengths = if network.is_ipv4() { &self.ipv4_lengths } else { &self.ipv6_lengths };
-        lengths.range(..=network.prefix_length()).any(|length| self.networks.contains(&network.widened(*length)))
+        let lengths = if network.is_ipv4() {
+            &self.ipv4_lengths
+        } else {
+            &self.ipv6_lengths
+        };
+        lengths
+            .range(..=network.prefix_length())
+            .any(|length| self.networks.contains(&network.widened(*length)))
     }
 }
 
 impl FromIterator<Network> for Coverage {
     fn from_iter<I: IntoIterator<Item = Network>>(networks: I) -> Self {
         let mut coverage = Self::default();
-        networks.into_iter().for_each(|network| coverage.insert(network));
+        networks
+            .into_iter()
+            .for_each(|network| coverage.insert(network));
         coverage
     }
 }
@@ -60,8 +72,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn any_network() -> impl Strategy<Value = Network> {
-        let four = (0..4u8, 0..4u8, 0..=32u8).prop_map(|(a, b, length)| format!("{a}.{b}.0.{b}/{length}"));
-        let six = (0..4u16, 0..=128u8).prop_map(|(a, length)| format!("2001:{a:x}::{a:x}/{length}"));
+        let four =
+            (0..4u8, 0..4u8, 0..=32u8).prop_map(|(a, b, length)| format!("{a}.{b}.0.{b}/{length}"));
+        let six =
+            (0..4u16, 0..=128u8).prop_map(|(a, length)| format!("2001:{a:x}::{a:x}/{length}"));
         prop_oneof![four, six].prop_map(|text| text.parse().unwrap())
     }
 

@@ -33,13 +33,18 @@ impl Document {
     /// # Errors
     /// [`Error::MalformedDocument`] when it is not JSON, not an object, or has a key twice: one of the two would be lost.
     pub fn parse(json: &str) -> Result<Self, Error> {
-        let malformed = |e: serde_json::Error| Error::MalformedDocument(format!("not valid JSON: {e}"));
+        let malformed =
+            |e: serde_json::Error| Error::MalformedDocument(format!("not valid JSON: {e}"));
         let value: Value = serde_json::from_str(json).map_err(malformed)?;
         if pairs(&value) != pairs_written(json) {
             // The parser has kept one of two: find out which key it is.
             let NoKeyTwice = serde_json::from_str(json).map_err(malformed)?;
         }
-        if value.is_object() { Ok(Self(value)) } else { Err(Error::MalformedDocument("not a JSON object".to_owned())) }
+        if value.is_object() {
+            Ok(Self(value))
+        } else {
+            Err(Error::MalformedDocument("not a JSON object".to_owned()))
+        }
     }
 
     /// Reads a document as IAM returns it: percent-encoded by RFC 3986 (`+` stays `+`), which the SDK does not decode.
@@ -99,10 +104,12 @@ impl Document {
 #[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> String {
     use fmt::Write as _;
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    Sha256::digest(bytes)
+        .iter()
+        .fold(String::with_capacity(64), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
 }
 
 /// Counts the characters of UTF-8 text.
@@ -181,7 +188,9 @@ impl<'de> Deserialize<'de> for NoKeyTwice {
                 let mut seen = HashSet::new();
                 while let Some(key) = map.next_key::<Cow<'de, str>>()? {
                     if seen.contains(&key) {
-                        return Err(A::Error::custom(format_args!("the key `{key}` stands twice in one object")));
+                        return Err(A::Error::custom(format_args!(
+                            "the key `{key}` stands twice in one object"
+                        )));
                     }
                     map.next_value::<NoKeyTwice>()?;
                     seen.insert(key);
@@ -219,7 +228,11 @@ mod tests {
     #[test]
     fn what_is_not_an_object_is_refused() {
         for text in ["", "[]", "\"x\"", "{", "null", "{}x"] {
-            assert_eq!(Document::parse(text).unwrap_err().kind(), "malformed_document", "{text}");
+            assert_eq!(
+                Document::parse(text).unwrap_err().kind(),
+                "malformed_document",
+                "{text}"
+            );
         }
     }
 
@@ -227,7 +240,10 @@ mod tests {
     fn iams_percent_encoding_is_decoded_and_plus_stays_plus() {
         let document = Document::from_iam("%7B%22a%22%3A%22x+y%20%C3%A9%22%7D").unwrap();
         assert_eq!(document.render(), r#"{"a":"x+y é"}"#);
-        assert_eq!(Document::from_iam(r#" {"a":"100%25"}"#).unwrap().render(), r#"{"a":"100%25"}"#);
+        assert_eq!(
+            Document::from_iam(r#" {"a":"100%25"}"#).unwrap().render(),
+            r#"{"a":"100%25"}"#
+        );
         assert!(Document::from_iam("%7B%22a%22%3A%22%FF%22%7D").is_err());
     }
 
@@ -240,7 +256,10 @@ mod tests {
     #[test]
     fn the_hash_is_that_of_the_json_not_of_the_text() {
         let hash = |text| Document::parse(text).unwrap().sha256();
-        assert_eq!(hash(r#"{"a":1,"b":{"c":2,"d":3}}"#), hash("{ \"b\":{\"d\":3, \"c\":2}, \"a\":1 }"));
+        assert_eq!(
+            hash(r#"{"a":1,"b":{"c":2,"d":3}}"#),
+            hash("{ \"b\":{\"d\":3, \"c\":2}, \"a\":1 }")
+        );
         assert_ne!(hash(r#"{"a":[1,2]}"#), hash(r#"{"a":[2,1]}"#));
     }
 }

@@ -17,10 +17,14 @@ pub enum Error {
     #[error("`{0}` is not an IP address or CIDR: write it like `198.51.100.7` or `2001:db8::/64`")]
     BadIp(String),
     /// A caller asked for more addresses at once than one household has.
-    #[error("`{0}` is too wide: name a network of /24 or narrower for IPv4, /48 or narrower for IPv6")]
+    #[error(
+        "`{0}` is too wide: name a network of /24 or narrower for IPv4, /48 or narrower for IPv6"
+    )]
     TooWide(Network),
     /// IAM only ever sees globally routable addresses, so this one could not let anybody in.
-    #[error("`{network}` is {reason}: AWS never sees such an address, so connect from the internet and try again")]
+    #[error(
+        "`{network}` is {reason}: AWS never sees such an address, so connect from the internet and try again"
+    )]
     AddressNotPublic {
         /// The network that was refused.
         network: Network,
@@ -52,7 +56,9 @@ pub enum Error {
         limit: usize,
     },
     /// One member holds as many live entries as are allowed.
-    #[error("you hold {held} entries and {limit} are allowed: wait for the next reset or ask the administrator to revoke some")]
+    #[error(
+        "you hold {held} entries and {limit} are allowed: wait for the next reset or ask the administrator to revoke some"
+    )]
     TooManyEntries {
         /// Live entries of this member.
         held: usize,
@@ -108,7 +114,10 @@ impl Error {
     pub fn at(self, arn: &str) -> Self {
         match self {
             Self::At { .. } | Self::Aws { .. } | Self::Throttled { .. } | Self::Busy(_) => self,
-            other => Self::At { arn: arn.to_owned(), source: Box::new(other) },
+            other => Self::At {
+                arn: arn.to_owned(),
+                source: Box::new(other),
+            },
         }
     }
 

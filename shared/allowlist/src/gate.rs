@@ -39,14 +39,20 @@ pub struct Entry {
 
 impl Entry {
     fn new(value: &Value) -> Self {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        Self { text, network: network_of(value) }
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        Self {
+            text,
+            network: network_of(value),
+        }
     }
 
     /// What two spellings of the same entry have in common.
     #[must_use]
     pub fn identity(&self) -> String {
-        self.network.map_or_else(|| self.text.clone(), |network| network.to_string())
+        self.network
+            .map_or_else(|| self.text.clone(), |network| network.to_string())
     }
 }
 
@@ -64,7 +70,8 @@ fn network_of(item: &Value) -> Option<Network> {
 }
 
 fn items_of(list: &Value) -> &[Value] {
-    list.as_array().map_or(std::slice::from_ref(list), Vec::as_slice)
+    list.as_array()
+        .map_or(std::slice::from_ref(list), Vec::as_slice)
 }
 
 impl Gate {
@@ -78,8 +85,15 @@ impl Gate {
         let mut found: Vec<(Place, String)> = Vec::new();
         let mut passed_over = BTreeSet::new();
         for (index, statement) in statements(document).into_iter().enumerate() {
-            let sid = statement.get("Sid").and_then(Value::as_str).unwrap_or_default();
-            let name = if sid.is_empty() { format!("statement {} (no Sid)", index + 1) } else { format!("`{sid}`") };
+            let sid = statement
+                .get("Sid")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            let name = if sid.is_empty() {
+                format!("statement {} (no Sid)", index + 1)
+            } else {
+                format!("`{sid}`")
+            };
             for place in candidates(statement, index, &name)? {
                 if sids.is_empty() || sids.iter().any(|chosen| chosen == sid) {
                     found.push((place, name.clone()));
@@ -98,10 +112,20 @@ impl Gate {
             }));
         };
         let networks = |place: &Place| -> BTreeSet<String> {
-            place.list(document).map(items_of).unwrap_or_default().iter().map(|item| Entry::new(item).identity()).collect()
+            place
+                .list(document)
+                .map(items_of)
+                .unwrap_or_default()
+                .iter()
+                .map(|item| Entry::new(item).identity())
+                .collect()
         };
         let mut others = gate.0.iter().skip(1).peekable();
-        let expected = if others.peek().is_some() { networks(first) } else { BTreeSet::new() };
+        let expected = if others.peek().is_some() {
+            networks(first)
+        } else {
+            BTreeSet::new()
+        };
         if others.any(|place| networks(place) != expected) {
             return Err(Error::AmbiguousGate(format!(
                 "the lists of {} differ, set GATE_SIDS to the one that members' addresses belong on",
@@ -119,7 +143,11 @@ impl Gate {
 
     /// The items of the list; a scalar is a list of one.
     fn items<'d>(&self, document: &'d Document) -> &'d [Value] {
-        self.0.first().and_then(|place| place.list(document)).map(items_of).unwrap_or_default()
+        self.0
+            .first()
+            .and_then(|place| place.list(document))
+            .map(items_of)
+            .unwrap_or_default()
     }
 
     /// What the list covers.
@@ -138,7 +166,11 @@ impl Gate {
     #[must_use]
     pub fn with(&self, document: &Document, networks: &[Network]) -> Document {
         let mut listed = self.coverage(document);
-        let missing: Vec<Network> = networks.iter().copied().filter(|network| listed.add(*network)).collect();
+        let missing: Vec<Network> = networks
+            .iter()
+            .copied()
+            .filter(|network| listed.add(*network))
+            .collect();
         let mut changed = document.clone();
         self.append(&mut changed, &missing);
         changed
@@ -147,7 +179,13 @@ impl Gate {
     /// Appends networks that the list does not cover.
     pub(crate) fn append(&self, document: &mut Document, missing: &[Network]) {
         if !missing.is_empty() {
-            self.each_list(document, |items| items.extend(missing.iter().map(|network| Value::from(network.to_string()))));
+            self.each_list(document, |items| {
+                items.extend(
+                    missing
+                        .iter()
+                        .map(|network| Value::from(network.to_string())),
+                )
+            });
         }
     }
 
@@ -155,7 +193,8 @@ impl Gate {
     #[must_use]
     pub fn without(&self, document: &Document, networks: &[Network]) -> Document {
         let networks: HashSet<&Network> = networks.iter().collect();
-        let unwanted = |item: &Value| network_of(item).is_some_and(|network| networks.contains(&network));
+        let unwanted =
+            |item: &Value| network_of(item).is_some_and(|network| networks.contains(&network));
         let mut changed = document.clone();
         if self.items(document).iter().any(unwanted) {
             self.each_list(&mut changed, |items| items.retain(|item| !unwanted(item)));
@@ -195,7 +234,11 @@ impl Gate {
 
 impl Place {
     fn list<'d>(&self, document: &'d Document) -> Option<&'d Value> {
-        statements(document).get(self.statement)?.get("Condition")?.get(&self.operator)?.get(&self.key)
+        statements(document)
+            .get(self.statement)?
+            .get("Condition")?
+            .get(&self.operator)?
+            .get(&self.key)
     }
 
     fn list_mut<'d>(&self, document: &'d mut Document) -> Option<&'d mut Value> {
@@ -203,7 +246,10 @@ impl Place {
             Value::Array(list) => list.get_mut(self.statement)?,
             one => one,
         };
-        statement.get_mut("Condition")?.get_mut(&self.operator)?.get_mut(&self.key)
+        statement
+            .get_mut("Condition")?
+            .get_mut(&self.operator)?
+            .get_mut(&self.key)
     }
 }
 
@@ -240,9 +286,15 @@ fn candidates(statement: &Value, index: usize, name: &str) -> Result<Vec<Place>,
                 )));
             }
             if !(list.is_string() || list.is_array()) {
-                return Err(Error::MalformedDocument(format!("the list of {name} is neither a string nor a list")));
+                return Err(Error::MalformedDocument(format!(
+                    "the list of {name} is neither a string nor a list"
+                )));
             }
-            places.push(Place { statement: index, operator: operator.clone(), key: key.clone() });
+            places.push(Place {
+                statement: index,
+                operator: operator.clone(),
+                key: key.clone(),
+            });
         }
     }
     Ok(places)

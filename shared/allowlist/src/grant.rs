@@ -29,7 +29,11 @@ impl FromStr for Member {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let fits = (1..=64).contains(&text.len()) && text != OPEN;
-        if fits && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
+        if fits
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        {
             Ok(Self(text.to_owned()))
         } else {
             Err(Error::State {
@@ -85,15 +89,29 @@ impl Grant {
     #[must_use]
     pub fn object(network: &Network, member: Option<&Member>) -> String {
         let member = member.map_or(OPEN, |member| &member.0);
-        format!("{GRANTS}{}/{member}.json", network.to_string().replace('/', "_"))
+        format!(
+            "{GRANTS}{}/{member}.json",
+            network.to_string().replace('/', "_")
+        )
     }
 
     /// Reads a grant back from the listing; `None` for an object that is not one.
     #[must_use]
     pub fn from_listing(key: &str, granted_at: i64) -> Option<Self> {
-        let (network, member) = key.strip_prefix(GRANTS)?.strip_suffix(".json")?.split_once('/')?;
-        let member = if member == OPEN { None } else { Some(member.parse().ok()?) };
-        Some(Self { network: network.replace('_', "/").parse().ok()?, member, granted_at })
+        let (network, member) = key
+            .strip_prefix(GRANTS)?
+            .strip_suffix(".json")?
+            .split_once('/')?;
+        let member = if member == OPEN {
+            None
+        } else {
+            Some(member.parse().ok()?)
+        };
+        Some(Self {
+            network: network.replace('_', "/").parse().ok()?,
+            member,
+            granted_at,
+        })
     }
 }
 
@@ -103,7 +121,11 @@ pub fn networks_by_age(grants: &[Grant]) -> Vec<Network> {
     let mut sorted: Vec<&Grant> = grants.iter().collect();
     sorted.sort_by_key(|grant| (grant.granted_at, grant.network));
     let mut seen = HashSet::with_capacity(sorted.len());
-    sorted.into_iter().map(|grant| grant.network).filter(|network| seen.insert(*network)).collect()
+    sorted
+        .into_iter()
+        .map(|grant| grant.network)
+        .filter(|network| seen.insert(*network))
+        .collect()
 }
 
 #[cfg(test)]
@@ -113,19 +135,38 @@ mod tests {
     #[test]
     fn a_grants_key_says_everything() {
         for network in ["51.44.71.80/32", "2a05:d018::/64"] {
-            for member in [None, Some("alice".parse::<Member>().unwrap()), Some("a.b_c-d".parse().unwrap())] {
+            for member in [
+                None,
+                Some("alice".parse::<Member>().unwrap()),
+                Some("a.b_c-d".parse().unwrap()),
+            ] {
                 let network = network.parse().unwrap();
                 let key = Grant::object(&network, member.as_ref());
-                assert_eq!(Grant::from_listing(&key, 7), Some(Grant { network, member, granted_at: 7 }));
+                assert_eq!(
+                    Grant::from_listing(&key, 7),
+                    Some(Grant {
+                        network,
+                        member,
+                        granted_at: 7
+                    })
+                );
             }
         }
-        assert_eq!(Grant::object(&"51.44.71.80".parse().unwrap(), None), "grants/51.44.71.80_32/_open.json");
+        assert_eq!(
+            Grant::object(&"51.44.71.80".parse().unwrap(), None),
+            "grants/51.44.71.80_32/_open.json"
+        );
     }
 
     #[test]
     fn foreign_objects_are_no_grants() {
-        for key in ["grants/", "grants/x/alice.json", "grants/1.2.3.4_32/alice", "grants/1.2.3.4_32/a b.json", "baseline/x.json"]
-        {
+        for key in [
+            "grants/",
+            "grants/x/alice.json",
+            "grants/1.2.3.4_32/alice",
+            "grants/1.2.3.4_32/a b.json",
+            "baseline/x.json",
+        ] {
             assert_eq!(Grant::from_listing(key, 0), None, "{key}");
         }
     }
@@ -140,13 +181,27 @@ mod tests {
 
     #[test]
     fn a_member_is_looked_up_by_the_hash_of_the_key() {
-        assert_eq!(member_object("abc"), "members/ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad.json");
+        assert_eq!(
+            member_object("abc"),
+            "members/ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad.json"
+        );
     }
 
     #[test]
     fn networks_come_oldest_first_and_once() {
-        let grant = |network: &str, granted_at| Grant { network: network.parse().unwrap(), member: None, granted_at };
-        let networks = networks_by_age(&[grant("2.2.2.2", 9), grant("1.1.1.1", 5), grant("2.2.2.2", 3)]);
-        assert_eq!(networks, ["2.2.2.2".parse().unwrap(), "1.1.1.1".parse().unwrap()]);
+        let grant = |network: &str, granted_at| Grant {
+            network: network.parse().unwrap(),
+            member: None,
+            granted_at,
+        };
+        let networks = networks_by_age(&[
+            grant("2.2.2.2", 9),
+            grant("1.1.1.1", 5),
+            grant("2.2.2.2", 3),
+        ]);
+        assert_eq!(
+            networks,
+            ["2.2.2.2".parse().unwrap(), "1.1.1.1".parse().unwrap()]
+        );
     }
 }

@@ -82,13 +82,18 @@ impl Record {
     #[must_use]
     pub fn is_resetting(&self) -> bool {
         (self.nonce.is_some() && self.kind == Kind::Reset)
-            || self.targets.values().any(|mark| mark.pending.iter().any(|intent| intent.kind == Kind::Reset))
+            || self
+                .targets
+                .values()
+                .any(|mark| mark.pending.iter().any(|intent| intent.kind == Kind::Reset))
     }
 
     /// Whether this is the release of an add that put `network` in force on every target.
     #[must_use]
     pub fn released_with(&self, network: &Network) -> bool {
-        self.nonce.is_none() && self.kind == Kind::Add && self.networks.iter().any(|covered| covered.covers(network))
+        self.nonce.is_none()
+            && self.kind == Kind::Add
+            && self.networks.iter().any(|covered| covered.covers(network))
     }
 }
 
@@ -113,8 +118,19 @@ mod tests {
         assert!(!record(Some("n"), Kind::Add).is_resetting());
         assert!(!record(None, Kind::Reset).is_resetting());
         let mut left = record(None, Kind::Add);
-        let intent = Intent { seen: "v1".into(), base: "v1".into(), sha256: "x".into(), kind: Kind::Reset };
-        left.targets.insert("arn".into(), Mark { last: None, pending: vec![intent] });
+        let intent = Intent {
+            seen: "v1".into(),
+            base: "v1".into(),
+            sha256: "x".into(),
+            kind: Kind::Reset,
+        };
+        left.targets.insert(
+            "arn".into(),
+            Mark {
+                last: None,
+                pending: vec![intent],
+            },
+        );
         assert!(left.is_resetting());
     }
 

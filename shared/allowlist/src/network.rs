@@ -33,7 +33,11 @@ impl Network {
     #[must_use]
     pub fn of_caller(address: IpAddr, ipv6_prefix_length: u8) -> Self {
         let address = address.to_canonical();
-        let length = if address.is_ipv4() { 32 } else { ipv6_prefix_length.min(128) };
+        let length = if address.is_ipv4() {
+            32
+        } else {
+            ipv6_prefix_length.min(128)
+        };
         IpNet::new(address, length).map_or_else(|_| Self::single(address), |net| Self(net.trunc()))
     }
 
@@ -78,7 +82,11 @@ impl Network {
     /// [`Error::TooWide`].
     pub fn check_width(&self) -> Result<(), Error> {
         let widest = if self.0.addr().is_ipv4() { 24 } else { 48 };
-        if self.0.prefix_len() < widest { Err(Error::TooWide(*self)) } else { Ok(()) }
+        if self.0.prefix_len() < widest {
+            Err(Error::TooWide(*self))
+        } else {
+            Ok(())
+        }
     }
 
     /// Refuses every network that is not wholly globally routable, by the IANA special-purpose registries
@@ -87,7 +95,12 @@ impl Network {
     /// # Errors
     /// [`Error::AddressNotPublic`] with the range's name.
     pub fn check_public(&self) -> Result<(), Error> {
-        let refuse = |reason| Err(Error::AddressNotPublic { network: *self, reason });
+        let refuse = |reason| {
+            Err(Error::AddressNotPublic {
+                network: *self,
+                reason,
+            })
+        };
         match self.0 {
             IpNet::V4(net) => {
                 for (range, reason) in special_ipv4() {
@@ -220,9 +233,19 @@ mod tests {
 
     #[test]
     fn what_is_not_a_network_is_refused_by_name() {
-        for text in
-            ["", "x", "1.2.3", "1.2.3.4/33", "1.2.3.4/", "/24", "1.2.3.4 ", "01.2.3.4", "2001:db8::/129", "fe80::1%eth0", "*"]
-        {
+        for text in [
+            "",
+            "x",
+            "1.2.3",
+            "1.2.3.4/33",
+            "1.2.3.4/",
+            "/24",
+            "1.2.3.4 ",
+            "01.2.3.4",
+            "2001:db8::/129",
+            "fe80::1%eth0",
+            "*",
+        ] {
             let error = text.parse::<Network>().unwrap_err();
             assert_eq!(error.kind(), "bad_ip", "{text}");
             assert!(error.to_string().contains(&format!("`{text}`")));
@@ -231,7 +254,9 @@ mod tests {
 
     #[test]
     fn a_caller_is_one_ipv4_address_or_one_ipv6_prefix() {
-        let of = |address: &str, length| Network::of_caller(address.parse().unwrap(), length).to_string();
+        let of = |address: &str, length| {
+            Network::of_caller(address.parse().unwrap(), length).to_string()
+        };
         assert_eq!(of("51.44.71.80", 64), "51.44.71.80/32");
         assert_eq!(of("::ffff:51.44.71.80", 64), "51.44.71.80/32");
         assert_eq!(of("2a05:d018:1:2:3:4:5:6", 64), "2a05:d018:1:2::/64");
@@ -277,7 +302,11 @@ mod tests {
             "172.0.0.0/8",
             "192.0.0.0/16",
         ] {
-            assert_eq!(net(text).check_public().unwrap_err().kind(), "address_not_public", "{text}");
+            assert_eq!(
+                net(text).check_public().unwrap_err().kind(),
+                "address_not_public",
+                "{text}"
+            );
         }
         for text in [
             "1.1.1.1",
@@ -301,11 +330,20 @@ mod tests {
 
     #[test]
     fn a_caller_may_not_name_more_than_a_household() {
-        for text in ["51.44.71.0/24", "51.44.71.80", "2a05:d018::/48", "2a05:d018::/64"] {
+        for text in [
+            "51.44.71.0/24",
+            "51.44.71.80",
+            "2a05:d018::/48",
+            "2a05:d018::/64",
+        ] {
             net(text).check_width().unwrap();
         }
         for text in ["51.44.70.0/23", "0.0.0.0/0", "2a05:d018::/47", "::/0"] {
-            assert_eq!(net(text).check_width().unwrap_err().kind(), "too_wide", "{text}");
+            assert_eq!(
+                net(text).check_width().unwrap_err().kind(),
+                "too_wide",
+                "{text}"
+            );
         }
     }
 

@@ -42,8 +42,18 @@ impl Notice<'_> {
     #[must_use]
     pub fn subject(&self) -> String {
         let name = self.arn.rsplit('/').next().unwrap_or(self.arn);
-        let subject = format!("ip-gate: {} {} +{} -{}", self.outcome, name, self.added.len(), self.removed.len());
-        subject.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(LONGEST_SUBJECT).collect()
+        let subject = format!(
+            "ip-gate: {} {} +{} -{}",
+            self.outcome,
+            name,
+            self.added.len(),
+            self.removed.len()
+        );
+        subject
+            .chars()
+            .filter(|c| c.is_ascii_graphic() || *c == ' ')
+            .take(LONGEST_SUBJECT)
+            .collect()
     }
 
     /// The text, for people and programs: JSON, a line for each part.
@@ -60,7 +70,10 @@ mod tests {
     #[test]
     fn the_subject_is_short_and_the_text_names_who_what_and_where() {
         let arn = format!("arn:aws:iam::111122223333:policy/{}", "g".repeat(128));
-        let listed = Addition { network: "51.44.71.80/32".to_owned(), members: vec!["alice".parse().unwrap()] };
+        let listed = Addition {
+            network: "51.44.71.80/32".to_owned(),
+            members: vec!["alice".parse().unwrap()],
+        };
         let notice = Notice {
             outcome: "added",
             arn: &arn,
@@ -73,7 +86,13 @@ mod tests {
         assert_eq!(notice.subject().len(), LONGEST_SUBJECT);
         assert!(notice.subject().starts_with("ip-gate: added ggg"));
         let text: serde_json::Value = serde_json::from_str(&notice.text()).unwrap();
-        assert_eq!(text["added"][0], serde_json::json!({ "network": "51.44.71.80/32", "members": ["alice"] }));
-        assert_eq!((&text["version"], &text["arn"]), (&"v7".into(), &arn.as_str().into()));
+        assert_eq!(
+            text["added"][0],
+            serde_json::json!({ "network": "51.44.71.80/32", "members": ["alice"] })
+        );
+        assert_eq!(
+            (&text["version"], &text["arn"]),
+            (&"v7".into(), &arn.as_str().into())
+        );
     }
 }

@@ -44,9 +44,12 @@ impl Target {
     }
 
     fn parse(arn: &str, kind: TargetKind, resource: &str) -> Result<Self, String> {
-        let refuse = || format!("`{arn}` is not an ARN like `arn:aws:iam::111122223333:{resource}name`");
+        let refuse =
+            || format!("`{arn}` is not an ARN like `arn:aws:iam::111122223333:{resource}name`");
         let parts: Vec<&str> = arn.splitn(6, ':').collect();
-        let [prefix, partition, "iam", "", account, rest] = parts.as_slice() else { return Err(refuse()) };
+        let [prefix, partition, "iam", "", account, rest] = parts.as_slice() else {
+            return Err(refuse());
+        };
         let path_and_name = rest.strip_prefix(resource).ok_or_else(refuse)?;
         let plain = |c: char| c.is_ascii_graphic() && c != ':' && c != '*' && c != '?';
         let well_formed = *prefix == "arn"
@@ -58,7 +61,12 @@ impl Target {
         if !well_formed {
             return Err(refuse());
         }
-        Ok(Self { arn: arn.to_owned(), kind, account: (*account).to_owned(), path_and_name: path_and_name.to_owned() })
+        Ok(Self {
+            arn: arn.to_owned(),
+            kind,
+            account: (*account).to_owned(),
+            path_and_name: path_and_name.to_owned(),
+        })
     }
 
     /// The whole ARN.
@@ -82,7 +90,10 @@ impl Target {
     /// The name without its path, as the role operations of IAM want it.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.path_and_name.rsplit('/').next().unwrap_or(&self.path_and_name)
+        self.path_and_name
+            .rsplit('/')
+            .next()
+            .unwrap_or(&self.path_and_name)
     }
 
     /// Where the baseline is kept in the state bucket.
@@ -92,7 +103,10 @@ impl Target {
             TargetKind::Policy => "policy",
             TargetKind::Role => "role",
         };
-        format!("baseline/{}/{kind}/{}.json", self.account, self.path_and_name)
+        format!(
+            "baseline/{}/{kind}/{}.json",
+            self.account, self.path_and_name
+        )
     }
 }
 
@@ -109,8 +123,14 @@ mod tests {
     #[test]
     fn a_path_is_part_of_the_baselines_key_and_not_of_the_name() {
         let role = Target::role("arn:aws-cn:iam::111122223333:role/team/a/jump").unwrap();
-        assert_eq!(role.baseline_object(), "baseline/111122223333/role/team/a/jump.json");
-        assert_eq!((role.name(), role.account(), role.kind()), ("jump", "111122223333", TargetKind::Role));
+        assert_eq!(
+            role.baseline_object(),
+            "baseline/111122223333/role/team/a/jump.json"
+        );
+        assert_eq!(
+            (role.name(), role.account(), role.kind()),
+            ("jump", "111122223333", TargetKind::Role)
+        );
     }
 
     #[test]

@@ -59,7 +59,9 @@ impl fmt::Debug for Connection {
 impl HttpConnector for Connection {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let op = wire::read(&request);
-        let fate = self.director.decide(self.author.load(Ordering::Relaxed), op.clone());
+        let fate = self
+            .director
+            .decide(self.author.load(Ordering::Relaxed), op.clone());
         HttpConnectorFuture::new(async move {
             match fate.await {
                 Fate::Answered(reply, now) => Ok(wire::write(&op, &reply, now)),
@@ -71,7 +73,11 @@ impl HttpConnector for Connection {
 }
 
 impl HttpClient for Connection {
-    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+    fn http_connector(
+        &self,
+        _: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
     }
 }

@@ -23,7 +23,10 @@ pub fn key(name: &str) -> String {
 
 /// Where the file of a member is.
 pub fn member(name: &str) -> (String, String) {
-    (allowlist::grant::member_object(&key(name)), json!({ "name": name }).to_string())
+    (
+        allowlist::grant::member_object(&key(name)),
+        json!({ "name": name }).to_string(),
+    )
 }
 
 /// The settings of add-ip for [`POLICY`], with these variables set as well.
@@ -37,7 +40,10 @@ pub fn reset_config(variables: &[(&str, &str)]) -> Config {
 }
 
 fn read(variables: &[(&str, &str)], name: &str) -> Option<String> {
-    let set = variables.iter().find(|(candidate, _)| *candidate == name).map(|(_, value)| (*value).to_owned());
+    let set = variables
+        .iter()
+        .find(|(candidate, _)| *candidate == name)
+        .map(|(_, value)| (*value).to_owned());
     set.or_else(|| match name {
         "POLICY_ARNS" => Some(POLICY.to_owned()),
         "STATE_BUCKET" => Some(BUCKET.to_owned()),
@@ -50,7 +56,9 @@ pub fn sdk(author: Arc<AtomicUsize>, director: Arc<dyn Director>) -> SdkConfig {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
-        .credentials_provider(SharedCredentialsProvider::new(Credentials::new("AKID", "secret", None, None, "fake")))
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
+            "AKID", "secret", None, None, "fake",
+        )))
         .endpoint_url(ENDPOINT)
         .sleep_impl(TokioSleep::new())
         .http_client(Connection::new(author, director))
@@ -100,11 +108,17 @@ impl Caller {
     /// A process of add-ip, which keeps what it knows from one event to the next.
     pub async fn function(&self, config: AddConfig) -> Function {
         let aws = Aws::new(&self.sdk(), &config.config);
-        Function { deps: add_ip::Deps { config, aws }, request_id: format!("add-{}", self.author) }
+        Function {
+            deps: add_ip::Deps { config, aws },
+            request_id: format!("add-{}", self.author),
+        }
     }
 
     fn sdk(&self) -> SdkConfig {
-        sdk(Arc::new(AtomicUsize::new(self.author)), self.director.clone())
+        sdk(
+            Arc::new(AtomicUsize::new(self.author)),
+            self.director.clone(),
+        )
     }
 
     /// `GET /add` from an address, by a member.
@@ -113,11 +127,19 @@ impl Caller {
     }
 
     /// Invokes reset-policy.
-    pub async fn reset(&self, config: Config, event: Value) -> Result<Value, lambda_runtime::Diagnostic> {
+    pub async fn reset(
+        &self,
+        config: Config,
+        event: Value,
+    ) -> Result<Value, lambda_runtime::Diagnostic> {
         let aws = Aws::new(&self.sdk(), &config);
         let deps = reset_policy::Deps { config, aws };
         let request_id = format!("reset-{}", self.author);
-        Box::pin(reset_policy::handle(LambdaEvent::new(event, context(&request_id)), &deps)).await
+        Box::pin(reset_policy::handle(
+            LambdaEvent::new(event, context(&request_id)),
+            &deps,
+        ))
+        .await
     }
 }
 

@@ -16,7 +16,10 @@ pub use world::{Op, POLICY, Shared, World};
 
 /// A gate policy with these entries, and a second statement that the functions must never touch.
 pub fn gate(entries: &[&str], tags: &[&str]) -> String {
-    let (entries, tags) = (serde_json::to_string(entries).unwrap(), serde_json::to_string(tags).unwrap());
+    let (entries, tags) = (
+        serde_json::to_string(entries).unwrap(),
+        serde_json::to_string(tags).unwrap(),
+    );
     format!(
         r#"{{"Version":"2012-10-17","Statement":[{{"Sid":"Gate","Effect":"Deny","Action":"*","Resource":"*","Condition":{{"NotIpAddress":{{"aws:SourceIp":{entries}}}}}}},{{"Sid":"Other","Effect":"Allow","Action":{tags},"Resource":"*"}}]}}"#
     )

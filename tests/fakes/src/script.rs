@@ -37,7 +37,10 @@ impl Script {
             let (object, body) = member(name);
             world.put(&object, &body);
         }
-        Self { world: Shared::new(world), rules: Arc::new(Mutex::new(Vec::new())) }
+        Self {
+            world: Shared::new(world),
+            rules: Arc::new(Mutex::new(Vec::new())),
+        }
     }
 
     /// Adds a rule; the first rule that acts on a call decides. A rule may change the world itself.
@@ -52,7 +55,11 @@ impl Script {
     }
 
     /// Lets a person change the world just before the first call that `matches`.
-    pub fn before(&self, matches: impl Fn(&Op) -> bool + Send + 'static, edit: impl FnOnce(&mut World) + Send + 'static) {
+    pub fn before(
+        &self,
+        matches: impl Fn(&Op) -> bool + Send + 'static,
+        edit: impl FnOnce(&mut World) + Send + 'static,
+    ) {
         let mut edit = Some(edit);
         self.rule(move |world, _, op| {
             if matches(op)
@@ -75,7 +82,11 @@ impl Director for Script {
         let (world, rules) = (self.world.clone(), self.rules.clone());
         Box::pin(async move {
             let mut world = world.lock();
-            let act = rules.lock().unwrap().iter_mut().find_map(|rule| rule(&mut world, author, &op));
+            let act = rules
+                .lock()
+                .unwrap()
+                .iter_mut()
+                .find_map(|rule| rule(&mut world, author, &op));
             let now = world.now();
             match act {
                 None => Fate::Answered(world.apply(author, &op, 0), now),

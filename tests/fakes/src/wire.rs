@@ -22,26 +22,43 @@ pub fn read(request: &HttpRequest) -> Op {
     if uri.path() == "/" {
         return read_query(&body);
     }
-    let path = percent_decode_str(uri.path()).decode_utf8().unwrap().into_owned();
-    let key = path.trim_start_matches('/').strip_prefix(BUCKET).unwrap().trim_start_matches('/').to_owned();
+    let path = percent_decode_str(uri.path())
+        .decode_utf8()
+        .unwrap()
+        .into_owned();
+    let key = path
+        .trim_start_matches('/')
+        .strip_prefix(BUCKET)
+        .unwrap()
+        .trim_start_matches('/')
+        .to_owned();
     let query: HashMap<String, String> =
-        form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+        form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
+            .into_owned()
+            .collect();
     match request.method() {
         "GET" if key.is_empty() => Op::List(query.get("prefix").cloned().unwrap_or_default()),
         "GET" => Op::Get(key),
         "DELETE" => Op::Remove(key),
         "PUT" => {
             let header = |name: &str| request.headers().get(name).map(str::to_owned);
-            let condition =
-                header("if-match").map(Condition::Etag).or_else(|| header("if-none-match").map(|_| Condition::Absent));
-            Op::Put { key, body, condition }
+            let condition = header("if-match")
+                .map(Condition::Etag)
+                .or_else(|| header("if-none-match").map(|_| Condition::Absent));
+            Op::Put {
+                key,
+                body,
+                condition,
+            }
         }
         other => panic!("the fakes know no {other} {}", request.uri()),
     }
 }
 
 fn read_query(body: &str) -> Op {
-    let form: HashMap<String, String> = form_urlencoded::parse(body.as_bytes()).into_owned().collect();
+    let form: HashMap<String, String> = form_urlencoded::parse(body.as_bytes())
+        .into_owned()
+        .collect();
     let field = |name: &str| form.get(name).cloned().unwrap_or_default();
     let id = || field("VersionId").trim_start_matches('v').parse().unwrap();
     match field("Action").as_str() {
@@ -54,14 +71,20 @@ fn read_query(body: &str) -> Op {
         "DeletePolicyVersion" => Op::Delete(field("PolicyArn"), id()),
         "GetRole" => Op::GetRole(field("RoleName")),
         "UpdateAssumeRolePolicy" => Op::UpdateTrust(field("RoleName"), field("PolicyDocument")),
-        "Publish" => Op::Publish { topic: field("TopicArn"), subject: field("Subject"), message: field("Message") },
+        "Publish" => Op::Publish {
+            topic: field("TopicArn"),
+            subject: field("Subject"),
+            message: field("Message"),
+        },
         other => panic!("the fakes know no {other}"),
     }
 }
 
 /// When a version was created: later ones later.
 fn created_at(id: u64) -> String {
-    DateTime::from_secs(EPOCH + i64::try_from(id).unwrap()).fmt(Format::DateTime).unwrap()
+    DateTime::from_secs(EPOCH + i64::try_from(id).unwrap())
+        .fmt(Format::DateTime)
+        .unwrap()
 }
 
 /// The answer as it goes over the wire; `now` is the service's clock.
@@ -83,7 +106,13 @@ pub fn write(op: &Op, reply: &Reply, now: i64) -> HttpResponse {
                 )
             };
             let versions: String = ids.iter().map(member).collect();
-            (200, iam("ListPolicyVersions", format!("<IsTruncated>false</IsTruncated><Versions>{versions}</Versions>")))
+            (
+                200,
+                iam(
+                    "ListPolicyVersions",
+                    format!("<IsTruncated>false</IsTruncated><Versions>{versions}</Versions>"),
+                ),
+            )
         }
         Reply::Document(document) => {
             let encoded = utf8_percent_encode(document, NON_ALPHANUMERIC);
@@ -95,7 +124,17 @@ pub fn write(op: &Op, reply: &Reply, now: i64) -> HttpResponse {
                     "<PolicyVersion><Document>{encoded}</Document><VersionId>v0</VersionId><IsDefaultVersion>true</IsDefaultVersion></PolicyVersion>"
                 ),
             };
-            (200, iam(if matches!(op, Op::GetRole(_)) { "GetRole" } else { "GetPolicyVersion" }, content))
+            (
+                200,
+                iam(
+                    if matches!(op, Op::GetRole(_)) {
+                        "GetRole"
+                    } else {
+                        "GetPolicyVersion"
+                    },
+                    content,
+                ),
+            )
         }
         Reply::Created(id) => (
             200,
@@ -107,9 +146,16 @@ pub fn write(op: &Op, reply: &Reply, now: i64) -> HttpResponse {
                 ),
             ),
         ),
-        Reply::Object { etag, body, modified } => {
+        Reply::Object {
+            etag,
+            body,
+            modified,
+        } => {
             headers.push(("etag".to_owned(), etag.clone()));
-            headers.push(("last-modified".to_owned(), date(*modified, Format::HttpDate)));
+            headers.push((
+                "last-modified".to_owned(),
+                date(*modified, Format::HttpDate),
+            ));
             (200, body.clone())
         }
         Reply::Stored(etag) => {
@@ -141,7 +187,10 @@ pub fn write(op: &Op, reply: &Reply, now: i64) -> HttpResponse {
                 "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>fake</Message></Error><RequestId>r</RequestId></ErrorResponse>"
             ),
         ),
-        Reply::Error(status, code) => (*status, format!("<Error><Code>{code}</Code><Message>fake</Message></Error>")),
+        Reply::Error(status, code) => (
+            *status,
+            format!("<Error><Code>{code}</Code><Message>fake</Message></Error>"),
+        ),
     };
     let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
     for (name, value) in headers {

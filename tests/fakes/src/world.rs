@@ -48,12 +48,22 @@ pub enum Op {
 impl Op {
     /// Whether IAM answers it.
     pub fn is_iam(&self) -> bool {
-        !matches!(self, Self::Get(_) | Self::Put { .. } | Self::Remove(_) | Self::List(_) | Self::Publish { .. })
+        !matches!(
+            self,
+            Self::Get(_)
+                | Self::Put { .. }
+                | Self::Remove(_)
+                | Self::List(_)
+                | Self::Publish { .. }
+        )
     }
 
     /// Whether it only reads IAM, and so may be answered with something old.
     pub fn is_iam_read(&self) -> bool {
-        matches!(self, Self::ListVersions(_) | Self::GetVersion(..) | Self::GetRole(_))
+        matches!(
+            self,
+            Self::ListVersions(_) | Self::GetVersion(..) | Self::GetRole(_)
+        )
     }
 
     /// Whether it writes the lease.
@@ -77,10 +87,17 @@ pub enum Condition {
 /// An answer, or an error by its code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    Versions { ids: Vec<u64>, default: u64 },
+    Versions {
+        ids: Vec<u64>,
+        default: u64,
+    },
     Document(String),
     Created(u64),
-    Object { etag: String, body: String, modified: i64 },
+    Object {
+        etag: String,
+        body: String,
+        modified: i64,
+    },
     Stored(String),
     Listing(Vec<(String, i64)>),
     Done,
@@ -168,10 +185,22 @@ impl Shared {
 pub fn read_gate(document: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     let json: Value = serde_json::from_str(document).unwrap();
     let texts = |value: &Value| -> BTreeSet<String> {
-        value.as_array().map(|items| items.iter().filter_map(Value::as_str).map(str::to_owned).collect()).unwrap_or_default()
+        value
+            .as_array()
+            .map(|items| {
+                items
+                    .iter()
+                    .filter_map(Value::as_str)
+                    .map(str::to_owned)
+                    .collect()
+            })
+            .unwrap_or_default()
     };
     let statement = &json["Statement"];
-    (texts(&statement[0]["Condition"]["NotIpAddress"]["aws:SourceIp"]), texts(&statement[1]["Action"]))
+    (
+        texts(&statement[0]["Condition"]["NotIpAddress"]["aws:SourceIp"]),
+        texts(&statement[1]["Action"]),
+    )
 }
 
 impl Default for World {
@@ -202,8 +231,17 @@ impl World {
         let mut all = BTreeMap::new();
         for (id, document) in versions {
             all.insert(*id, document.clone());
-            let policy = Policy { versions: all.clone(), default: *id, next: id + 1 };
-            history.push(Moment { step: 0, policy, author: usize::MAX, cause: Cause::Start });
+            let policy = Policy {
+                versions: all.clone(),
+                default: *id,
+                next: id + 1,
+            };
+            history.push(Moment {
+                step: 0,
+                policy,
+                author: usize::MAX,
+                cause: Cause::Start,
+            });
         }
         self.policies.insert(arn.to_owned(), history);
     }
@@ -218,7 +256,14 @@ impl World {
     /// Puts an object at the start.
     pub fn put(&mut self, key: &str, body: &str) {
         let modified = self.now();
-        self.objects.insert(key.to_owned(), Object { body: body.to_owned(), etag: etag(body), modified });
+        self.objects.insert(
+            key.to_owned(),
+            Object {
+                body: body.to_owned(),
+                etag: etag(body),
+                modified,
+            },
+        );
     }
 
     /// The policy now.
@@ -233,7 +278,8 @@ impl World {
 
     /// Adds a role with this trust policy.
     pub fn add_role(&mut self, name: &str, document: &str) {
-        self.roles.insert(name.to_owned(), vec![document.to_owned()]);
+        self.roles
+            .insert(name.to_owned(), vec![document.to_owned()]);
     }
 
     /// The trust policy of a role.
@@ -243,12 +289,19 @@ impl World {
 
     /// The entries in force.
     pub fn entries(&self, arn: &str) -> Vec<String> {
-        read_gate(self.policy(arn).document()).0.into_iter().collect()
+        read_gate(self.policy(arn).document())
+            .0
+            .into_iter()
+            .collect()
     }
 
     /// The keys of the bucket that begin so.
     pub fn keys(&self, prefix: &str) -> Vec<String> {
-        self.objects.keys().filter(|key| key.starts_with(prefix)).cloned().collect()
+        self.objects
+            .keys()
+            .filter(|key| key.starts_with(prefix))
+            .cloned()
+            .collect()
     }
 
     /// The time by the services' clock, in whole seconds since 1970.
@@ -258,7 +311,12 @@ impl World {
 
     fn write(&mut self, arn: &str, policy: Policy, author: usize, cause: Cause) {
         let step = self.step;
-        self.policies.get_mut(arn).unwrap().push(Moment { step, policy, author, cause });
+        self.policies.get_mut(arn).unwrap().push(Moment {
+            step,
+            policy,
+            author,
+            cause,
+        });
     }
 
     /// A policy as a read sees it that is `lag` writes behind.
@@ -272,12 +330,21 @@ impl World {
         match op {
             Op::ListVersions(arn) => {
                 let policy = self.seen(arn, lag)?;
-                Some(Reply::Versions { ids: policy.versions.keys().rev().copied().collect(), default: policy.default })
+                Some(Reply::Versions {
+                    ids: policy.versions.keys().rev().copied().collect(),
+                    default: policy.default,
+                })
             }
-            Op::GetVersion(arn, id) => self.seen(arn, lag)?.versions.get(id).map(|document| Reply::Document(document.clone())),
+            Op::GetVersion(arn, id) => self
+                .seen(arn, lag)?
+                .versions
+                .get(id)
+                .map(|document| Reply::Document(document.clone())),
             Op::GetRole(name) => {
                 let history = self.roles.get(name)?;
-                Some(Reply::Document(history[history.len().saturating_sub(1 + lag)].clone()))
+                Some(Reply::Document(
+                    history[history.len().saturating_sub(1 + lag)].clone(),
+                ))
             }
             _ => None,
         }
@@ -286,7 +353,9 @@ impl World {
     /// The notices that topics were told, as JSON.
     pub fn notices(&self) -> Vec<Value> {
         let message = |call: &Call| match &call.op {
-            Op::Publish { message, .. } if call.reply == Reply::Done => serde_json::from_str(message).ok(),
+            Op::Publish { message, .. } if call.reply == Reply::Done => {
+                serde_json::from_str(message).ok()
+            }
             _ => None,
         };
         self.calls.iter().filter_map(message).collect()
@@ -296,17 +365,26 @@ impl World {
     pub fn apply(&mut self, author: usize, op: &Op, lag: usize) -> Reply {
         self.step += 1;
         let reply = self.effect(author, op, lag);
-        self.calls.push(Call { step: self.step, author, op: op.clone(), reply: reply.clone() });
+        self.calls.push(Call {
+            step: self.step,
+            author,
+            op: op.clone(),
+            reply: reply.clone(),
+        });
         reply
     }
 
     fn effect(&mut self, author: usize, op: &Op, lag: usize) -> Reply {
         const NO_ENTITY: Reply = Reply::Error(404, "NoSuchEntity");
         match op {
-            Op::ListVersions(_) | Op::GetVersion(..) | Op::GetRole(_) => self.peek(op, lag).unwrap_or(NO_ENTITY),
+            Op::ListVersions(_) | Op::GetVersion(..) | Op::GetRole(_) => {
+                self.peek(op, lag).unwrap_or(NO_ENTITY)
+            }
             Op::Create(arn, document) => self.create(arn, document, author, Cause::Write),
             Op::Delete(arn, id) => {
-                let Some(policy) = self.seen(arn, 0) else { return NO_ENTITY };
+                let Some(policy) = self.seen(arn, 0) else {
+                    return NO_ENTITY;
+                };
                 let mut policy = policy.clone();
                 if policy.default == *id {
                     return Reply::Error(409, "DeleteConflict");
@@ -325,12 +403,22 @@ impl World {
                 None => NO_ENTITY,
             },
             Op::Get(key) => match self.objects.get(key) {
-                Some(Object { body, etag, modified }) => {
-                    Reply::Object { etag: etag.clone(), body: body.clone(), modified: *modified }
-                }
+                Some(Object {
+                    body,
+                    etag,
+                    modified,
+                }) => Reply::Object {
+                    etag: etag.clone(),
+                    body: body.clone(),
+                    modified: *modified,
+                },
                 None => Reply::Error(404, "NoSuchKey"),
             },
-            Op::Put { key, body, condition } => {
+            Op::Put {
+                key,
+                body,
+                condition,
+            } => {
                 let existing = self.objects.get(key).map(|object| object.etag.clone());
                 let met = match condition {
                     None => true,
@@ -344,7 +432,14 @@ impl World {
                     self.leased.entry(author).or_insert(self.step);
                 }
                 let (etag, modified) = (etag(body), self.now());
-                self.objects.insert(key.clone(), Object { body: body.clone(), etag: etag.clone(), modified });
+                self.objects.insert(
+                    key.clone(),
+                    Object {
+                        body: body.clone(),
+                        etag: etag.clone(),
+                        modified,
+                    },
+                );
                 Reply::Stored(etag)
             }
             Op::Remove(key) => {
@@ -353,16 +448,24 @@ impl World {
             }
             Op::Publish { .. } => Reply::Done,
             Op::List(prefix) => {
-                let hits = self.objects.iter().filter(|(key, _)| key.starts_with(prefix));
-                Reply::Listing(hits.map(|(key, object)| (key.clone(), object.modified)).collect())
+                let hits = self
+                    .objects
+                    .iter()
+                    .filter(|(key, _)| key.starts_with(prefix));
+                Reply::Listing(
+                    hits.map(|(key, object)| (key.clone(), object.modified))
+                        .collect(),
+                )
             }
             Op::Edit { arn, entries, tags } => {
                 self.make_room(arn, author);
                 let (mut all_entries, mut all_tags) = read_gate(self.policy(arn).document());
                 all_entries.extend(entries.iter().cloned());
                 all_tags.extend(tags.iter().cloned());
-                let (e, t): (Vec<&str>, Vec<&str>) =
-                    (all_entries.iter().map(String::as_str).collect(), all_tags.iter().map(String::as_str).collect());
+                let (e, t): (Vec<&str>, Vec<&str>) = (
+                    all_entries.iter().map(String::as_str).collect(),
+                    all_tags.iter().map(String::as_str).collect(),
+                );
                 let document = crate::gate(&e, &t);
                 self.create(arn, &document, author, Cause::Edit)
             }
@@ -371,7 +474,9 @@ impl World {
 
     /// IAM's rules: five versions at most, ids only grow.
     fn create(&mut self, arn: &str, document: &str, author: usize, cause: Cause) -> Reply {
-        let Some(policy) = self.seen(arn, 0) else { return Reply::Error(404, "NoSuchEntity") };
+        let Some(policy) = self.seen(arn, 0) else {
+            return Reply::Error(404, "NoSuchEntity");
+        };
         let mut policy = policy.clone();
         if policy.versions.len() >= 5 || document.len() > 6144 {
             return Reply::Error(409, "LimitExceeded");
@@ -391,7 +496,11 @@ impl World {
     fn make_room(&mut self, arn: &str, author: usize) {
         let mut policy = self.policy(arn).clone();
         if policy.versions.len() >= 5 {
-            let oldest = *policy.versions.keys().find(|id| **id != policy.default).unwrap();
+            let oldest = *policy
+                .versions
+                .keys()
+                .find(|id| **id != policy.default)
+                .unwrap();
             policy.versions.remove(&oldest);
             self.write(arn, policy, author, Cause::Prune);
         }
@@ -401,5 +510,11 @@ impl World {
 /// S3's ETag depends on the content alone.
 fn etag(body: &str) -> String {
     let hash = Sha256::digest(body.as_bytes());
-    format!("\"{}\"", hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>())
+    format!(
+        "\"{}\"",
+        hash.iter()
+            .take(16)
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
+    )
 }

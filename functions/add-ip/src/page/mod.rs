@@ -33,18 +33,34 @@ impl Addresses {
     #[must_use]
     pub fn of(event: &Event) -> Self {
         let (scheme, host) = event.host();
-        let path = event.path().strip_suffix(event.resource().trim_start_matches('/')).unwrap_or("/").trim_matches('/');
-        let prefix = if path.is_empty() { "/".to_owned() } else { format!("/{path}/") };
+        let path = event
+            .path()
+            .strip_suffix(event.resource().trim_start_matches('/'))
+            .unwrap_or("/")
+            .trim_matches('/');
+        let prefix = if path.is_empty() {
+            "/".to_owned()
+        } else {
+            format!("/{path}/")
+        };
         if host.is_empty() {
-            return Self { own: prefix, peer: String::new() };
+            return Self {
+                own: prefix,
+                peer: String::new(),
+            };
         }
         let peer = match (event.stage_variable("PEER_API_ID"), host.split_once('.')) {
-            (Some(id), Some((_, rest))) if !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric()) => {
+            (Some(id), Some((_, rest)))
+                if !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric()) =>
+            {
                 format!("{scheme}://{id}.{rest}{prefix}")
             }
             _ => String::new(),
         };
-        Self { own: format!("{scheme}://{host}{prefix}"), peer }
+        Self {
+            own: format!("{scheme}://{host}{prefix}"),
+            peer,
+        }
     }
 
     /// The origin of the peer, for `Access-Control-Allow-Origin` and `connect-src`.
@@ -57,7 +73,10 @@ impl Addresses {
 }
 
 fn source(text: &str) -> String {
-    format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text.as_bytes())))
+    format!(
+        "'sha256-{}'",
+        STANDARD.encode(Sha256::digest(text.as_bytes()))
+    )
 }
 
 /// The `Content-Security-Policy` of every page: only our own style and script, by their hashes, and requests to this
@@ -66,7 +85,10 @@ fn source(text: &str) -> String {
 pub fn security_policy(addresses: &Addresses) -> String {
     static SOURCES: LazyLock<(String, String)> = LazyLock::new(|| (source(SCRIPT), source(STYLE)));
     let (script, style) = &*SOURCES;
-    let peer = addresses.peer_origin().map(|origin| format!(" {origin}")).unwrap_or_default();
+    let peer = addresses
+        .peer_origin()
+        .map(|origin| format!(" {origin}"))
+        .unwrap_or_default();
     format!(
         "default-src 'none'; script-src {script}; style-src {style}; connect-src 'self'{peer}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
@@ -78,8 +100,15 @@ pub(crate) fn weights(header: &str) -> impl Iterator<Item = (&str, u16)> {
     header.split(',').filter_map(|item| {
         let mut parts = item.split(';').map(str::trim);
         let range = parts.next().filter(|range| !range.is_empty())?;
-        let given = parts.find_map(|parameter| parameter.strip_prefix("q=").or(parameter.strip_prefix("Q=")));
-        let quality = given.map_or(Some(1.0), |text| text.parse::<f32>().ok()).unwrap_or(0.0).clamp(0.0, 1.0);
+        let given = parts.find_map(|parameter| {
+            parameter
+                .strip_prefix("q=")
+                .or(parameter.strip_prefix("Q="))
+        });
+        let quality = given
+            .map_or(Some(1.0), |text| text.parse::<f32>().ok())
+            .unwrap_or(0.0)
+            .clamp(0.0, 1.0);
         // Within 0 to 1000 by the clamp.
         Some((range, (quality * 1000.0) as u16))
     })
@@ -88,8 +117,11 @@ pub(crate) fn weights(header: &str) -> impl Iterator<Item = (&str, u16)> {
 /// Whether an `Accept` header prefers HTML. Programs that accept anything get JSON.
 #[must_use]
 pub fn prefers_html(accept: &str) -> bool {
-    let quality =
-        |kind: &str| weights(accept).find(|(range, _)| range.eq_ignore_ascii_case(kind)).map_or(0, |(_, quality)| quality);
+    let quality = |kind: &str| {
+        weights(accept)
+            .find(|(range, _)| range.eq_ignore_ascii_case(kind))
+            .map_or(0, |(_, quality)| quality)
+    };
     let html = quality("text/html").max(quality("application/xhtml+xml"));
     html > 0 && html >= quality("application/json")
 }
@@ -206,12 +238,32 @@ mod tests {
             "resource": "/status", "stageVariables": {"PEER_API_ID": "b2"},
             "requestContext": {"path": "/gate/status", "domainName": "a1.execute-api.eu-west-1.amazonaws.com"},
         }));
-        assert_eq!(found.own, "https://a1.execute-api.eu-west-1.amazonaws.com/gate/");
-        assert_eq!(found.peer, "https://b2.execute-api.eu-west-1.amazonaws.com/gate/");
-        assert_eq!(found.peer_origin(), Some("https://b2.execute-api.eu-west-1.amazonaws.com"));
-        let page = addresses(json!({"resource": "/", "requestContext": {"path": "/gate/", "domainName": "a1.x"}}));
-        assert_eq!((page.own.as_str(), page.peer_origin()), ("https://a1.x/gate/", None));
-        assert_eq!(addresses(json!({"resource": "/", "path": "/"})), Addresses { own: "/".into(), peer: String::new() });
+        assert_eq!(
+            found.own,
+            "https://a1.execute-api.eu-west-1.amazonaws.com/gate/"
+        );
+        assert_eq!(
+            found.peer,
+            "https://b2.execute-api.eu-west-1.amazonaws.com/gate/"
+        );
+        assert_eq!(
+            found.peer_origin(),
+            Some("https://b2.execute-api.eu-west-1.amazonaws.com")
+        );
+        let page = addresses(
+            json!({"resource": "/", "requestContext": {"path": "/gate/", "domainName": "a1.x"}}),
+        );
+        assert_eq!(
+            (page.own.as_str(), page.peer_origin()),
+            ("https://a1.x/gate/", None)
+        );
+        assert_eq!(
+            addresses(json!({"resource": "/", "path": "/"})),
+            Addresses {
+                own: "/".into(),
+                peer: String::new()
+            }
+        );
         let odd = addresses(
             json!({"resource": "/", "path": "/", "stageVariables": {"PEER_API_ID": "evil.example/"}, "requestContext": {"domainName": "a1.x"}}),
         );
@@ -220,24 +272,46 @@ mod tests {
 
     #[test]
     fn browsers_get_html_and_programs_json() {
-        for accept in
-            ["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "text/html", "application/json;q=0.5, text/html"]
-        {
+        for accept in [
+            "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+            "text/html",
+            "application/json;q=0.5, text/html",
+        ] {
             assert!(prefers_html(accept), "{accept}");
         }
-        for accept in ["", "*/*", "application/json", "text/html;q=0", "application/json, text/html;q=0.9"] {
+        for accept in [
+            "",
+            "*/*",
+            "application/json",
+            "text/html;q=0",
+            "application/json, text/html;q=0.9",
+        ] {
             assert!(!prefers_html(accept), "{accept}");
         }
     }
 
     #[test]
     fn what_comes_from_outside_is_escaped() {
-        let addresses = Addresses { own: "https://x/\"><script>".into(), peer: String::new() };
+        let addresses = Addresses {
+            own: "https://x/\"><script>".into(),
+            peer: String::new(),
+        };
         let text = page(&words::ENGLISH, &addresses, Some("<b>"), "<i>every day</i>");
-        assert!(!text.contains("<b>") && !text.contains("<i>") && !text.contains("\"><script>"), "{text}");
-        let saying = Saying { mood: Mood::Bad, network: None, message: "<u>", more: vec!["<s>"] };
+        assert!(
+            !text.contains("<b>") && !text.contains("<i>") && !text.contains("\"><script>"),
+            "{text}"
+        );
+        let saying = Saying {
+            mood: Mood::Bad,
+            network: None,
+            message: "<u>",
+            more: vec!["<s>"],
+        };
         let text = answer(&words::ENGLISH, &addresses, &saying);
-        assert!(!text.contains("<u>") && !text.contains("<s>") && !text.contains("\"><script>"), "{text}");
+        assert!(
+            !text.contains("<u>") && !text.contains("<s>") && !text.contains("\"><script>"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -246,7 +320,13 @@ mod tests {
         assert!(!text.contains(" onclick") && !text.contains(" style="));
         let policy = security_policy(&Addresses::default());
         for (open, close) in [("<script>", "</script>"), ("<style>", "</style>")] {
-            let held = text.split_once(open).unwrap().1.split_once(close).unwrap().0;
+            let held = text
+                .split_once(open)
+                .unwrap()
+                .1
+                .split_once(close)
+                .unwrap()
+                .0;
             assert!(policy.contains(&source(held)), "{open}");
         }
     }

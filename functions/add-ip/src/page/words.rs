@@ -49,7 +49,10 @@ impl Words {
     /// What to say about an error; `message` is English.
     #[must_use]
     pub fn error<'a>(&self, kind: &str, message: &'a str) -> &'a str {
-        self.errors.iter().find(|(known, _)| *known == kind).map_or(message, |(_, text)| text)
+        self.errors
+            .iter()
+            .find(|(known, _)| *known == kind)
+            .map_or(message, |(_, text)| text)
     }
 }
 
@@ -99,26 +102,65 @@ pub static JAPANESE: Words = Words {
     back: "ページに戻る",
     retry: "リクエストは記録されています。数秒後にもう一度お試しください。",
     errors: &[
-        ("unauthorized", "有効なキーが必要です。管理者にお問い合わせください。"),
-        ("prefetch", "先読みでは何も変更しません。ページを直接開いてください。"),
-        ("not_found", "ここには何もありません。アドレスを確認してください。"),
+        (
+            "unauthorized",
+            "有効なキーが必要です。管理者にお問い合わせください。",
+        ),
+        (
+            "prefetch",
+            "先読みでは何も変更しません。ページを直接開いてください。",
+        ),
+        (
+            "not_found",
+            "ここには何もありません。アドレスを確認してください。",
+        ),
         ("method_not_allowed", "この操作には対応していません。"),
         (
             "address_not_public",
             "インターネット上のアドレスではないため、AWS からは見えません。インターネットから接続してください。",
         ),
-        ("explicit_ip_disabled", "ほかのアドレスの指定は無効になっています。"),
-        ("bad_ip", "IP アドレスまたは CIDR の形式が正しくありません。"),
-        ("too_wide", "範囲が広すぎます。IPv4 は /24、IPv6 は /48 より狭くしてください。"),
-        ("policy_full", "ポリシーがいっぱいです。次のリセットを待つか、管理者にお問い合わせください。"),
-        ("too_many_entries", "登録数の上限に達しました。次のリセットを待つか、管理者にお問い合わせください。"),
+        (
+            "explicit_ip_disabled",
+            "ほかのアドレスの指定は無効になっています。",
+        ),
+        (
+            "bad_ip",
+            "IP アドレスまたは CIDR の形式が正しくありません。",
+        ),
+        (
+            "too_wide",
+            "範囲が広すぎます。IPv4 は /24、IPv6 は /48 より狭くしてください。",
+        ),
+        (
+            "policy_full",
+            "ポリシーがいっぱいです。次のリセットを待つか、管理者にお問い合わせください。",
+        ),
+        (
+            "too_many_entries",
+            "登録数の上限に達しました。次のリセットを待つか、管理者にお問い合わせください。",
+        ),
         ("busy", "混み合っています。"),
         ("throttled", "AWS が混み合っています。"),
-        ("no_gate", "ポリシーに対象のリストがありません。管理者にお知らせください。"),
-        ("ambiguous_gate", "ポリシーの対象のリストを特定できません。管理者にお知らせください。"),
-        ("malformed_document", "ポリシーを処理できません。管理者にお知らせください。"),
-        ("baseline_unusable", "ベースラインを使用できません。管理者にお知らせください。"),
-        ("aws_error", "AWS でエラーが発生しました。管理者にお知らせください。"),
+        (
+            "no_gate",
+            "ポリシーに対象のリストがありません。管理者にお知らせください。",
+        ),
+        (
+            "ambiguous_gate",
+            "ポリシーの対象のリストを特定できません。管理者にお知らせください。",
+        ),
+        (
+            "malformed_document",
+            "ポリシーを処理できません。管理者にお知らせください。",
+        ),
+        (
+            "baseline_unusable",
+            "ベースラインを使用できません。管理者にお知らせください。",
+        ),
+        (
+            "aws_error",
+            "AWS でエラーが発生しました。管理者にお知らせください。",
+        ),
     ],
 };
 
@@ -128,12 +170,21 @@ pub static JAPANESE: Words = Words {
 pub fn preferred(accept_language: &str) -> &'static Words {
     let quality = |language: &str| {
         super::weights(accept_language)
-            .filter(|(range, _)| range.split('-').next().is_some_and(|primary| primary.eq_ignore_ascii_case(language)))
+            .filter(|(range, _)| {
+                range
+                    .split('-')
+                    .next()
+                    .is_some_and(|primary| primary.eq_ignore_ascii_case(language))
+            })
             .map(|(_, quality)| quality)
             .max()
             .unwrap_or(0)
     };
-    if quality("ja") > quality("en") { &JAPANESE } else { &ENGLISH }
+    if quality("ja") > quality("en") {
+        &JAPANESE
+    } else {
+        &ENGLISH
+    }
 }
 
 #[cfg(test)]

@@ -21,14 +21,27 @@ pub(super) struct AssumedRole {
 
 impl AssumedRole {
     pub(super) fn new(sdk: SdkConfig, arn: &str) -> Self {
-        Self { sts: on_first_use(move || aws_sdk_sts::Client::new(&sdk)), arn: arn.to_owned() }
+        Self {
+            sts: on_first_use(move || aws_sdk_sts::Client::new(&sdk)),
+            arn: arn.to_owned(),
+        }
     }
 
     async fn assume(&self) -> provider::Result {
-        let request = self.sts.assume_role().role_arn(&self.arn).role_session_name("ip-gate");
-        let answer = request.send().await.map_err(CredentialsError::provider_error)?;
-        let given = answer.credentials().ok_or_else(|| CredentialsError::unhandled("STS answered without credentials"))?;
-        let expiry = SystemTime::try_from(*given.expiration()).map_err(CredentialsError::unhandled)?;
+        let request = self
+            .sts
+            .assume_role()
+            .role_arn(&self.arn)
+            .role_session_name("ip-gate");
+        let answer = request
+            .send()
+            .await
+            .map_err(CredentialsError::provider_error)?;
+        let given = answer
+            .credentials()
+            .ok_or_else(|| CredentialsError::unhandled("STS answered without credentials"))?;
+        let expiry =
+            SystemTime::try_from(*given.expiration()).map_err(CredentialsError::unhandled)?;
         let builder = Credentials::builder()
             .access_key_id(given.access_key_id())
             .secret_access_key(given.secret_access_key())

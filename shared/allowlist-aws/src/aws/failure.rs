@@ -76,15 +76,25 @@ impl Failure {
         let source = Box::new(error);
         match failure {
             Self::Throttled => Error::Throttled { operation, source },
-            Self::Malformed => Error::MalformedDocument(format!("IAM refuses it: {source}", source = chain(source.as_ref()))),
+            Self::Malformed => Error::MalformedDocument(format!(
+                "IAM refuses it: {source}",
+                source = chain(source.as_ref())
+            )),
             _ => {
                 let advice = match failure {
                     Self::Denied => format!("allow `{operation}` in the function's role ({code})"),
-                    Self::NotFound => format!("it does not exist, check the function's settings ({code})"),
+                    Self::NotFound => {
+                        format!("it does not exist, check the function's settings ({code})")
+                    }
                     Self::Unanswered => format!("AWS did not answer, try again ({code})"),
                     _ => format!("see the function's log ({code})"),
                 };
-                Error::Aws { operation, resource: resource.to_owned(), advice, source }
+                Error::Aws {
+                    operation,
+                    resource: resource.to_owned(),
+                    advice,
+                    source,
+                }
             }
         }
     }

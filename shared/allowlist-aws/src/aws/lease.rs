@@ -44,15 +44,26 @@ impl Reading {
     /// Whether the lease can be taken: nobody holds it, or its holder let it run out.
     #[must_use]
     pub fn is_free(&self) -> bool {
-        self.expired || self.record.as_ref().is_none_or(|record| record.nonce.is_none())
+        self.expired
+            || self
+                .record
+                .as_ref()
+                .is_none_or(|record| record.nonce.is_none())
     }
 
     /// The lease, if `nonce` is in it: a write of ours whose answer was lost has landed. `since` is when the first
     /// such write was sent, so that the lease is never believed to last longer than it does.
     #[must_use]
     pub fn held_by(&self, nonce: &str, since: Instant) -> Option<Held> {
-        let record = self.record.as_ref().filter(|record| record.nonce.as_deref() == Some(nonce))?;
-        Some(Held { etag: self.etag.clone()?, record: record.clone(), ends: since + LEASE })
+        let record = self
+            .record
+            .as_ref()
+            .filter(|record| record.nonce.as_deref() == Some(nonce))?;
+        Some(Held {
+            etag: self.etag.clone()?,
+            record: record.clone(),
+            ends: since + LEASE,
+        })
     }
 }
 
@@ -78,7 +89,9 @@ pub struct Held {
 /// When a lease taken now ends, by this machine's clock: for people.
 #[must_use]
 pub fn until() -> String {
-    DateTime::from(SystemTime::now() + LEASE).fmt(DateTimeFormat::DateTime).unwrap_or_default()
+    DateTime::from(SystemTime::now() + LEASE)
+        .fmt(DateTimeFormat::DateTime)
+        .unwrap_or_default()
 }
 
 /// Catches the `Date` of a response: S3's own clock.
@@ -103,8 +116,11 @@ impl Intercept for ServerDate {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let date =
-            context.response().headers().get("date").and_then(|text| DateTime::from_str(text, DateTimeFormat::HttpDate).ok());
+        let date = context
+            .response()
+            .headers()
+            .get("date")
+            .and_then(|text| DateTime::from_str(text, DateTimeFormat::HttpDate).ok());
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = date.map(|date| date.secs());
         Ok(())
     }
@@ -117,10 +133,23 @@ impl State {
     /// [`Error::State`] when it is not what this project writes; [`Error::Aws`], [`Error::Throttled`].
     pub async fn lease(&self) -> Result<Reading, Error> {
         let date = ServerDate::default();
-        let get = self.client.get_object().bucket(&self.bucket).key(KEY).customize().interceptor(date.clone());
+        let get = self
+            .client
+            .get_object()
+            .bucket(&self.bucket)
+            .key(KEY)
+            .customize()
+            .interceptor(date.clone());
         let answer = match get.send().await {
             Ok(answer) => answer,
-            Err(e) if is_missing(&e) => return Ok(Reading { etag: None, record: None, written_at: 0, expired: false }),
+            Err(e) if is_missing(&e) => {
+                return Ok(Reading {
+                    etag: None,
+                    record: None,
+                    written_at: 0,
+                    expired: false,
+                });
+            }
             Err(e) => return Err(Failure::report(e, "s3:GetObject", &self.location(KEY))),
         };
         let written_at = answer.last_modified().map(DateTime::secs);
@@ -130,9 +159,17 @@ impl State {
             key: KEY.to_owned(),
             reason: format!("it is not a lease ({e}), restore its previous version"),
         })?;
-        let now = date.seconds().unwrap_or_else(|| DateTime::from(SystemTime::now()).secs() - SKEW);
-        let expired = written_at.is_some_and(|then| now - then >= LEASE.as_secs() as i64 + CLOCK_GRAIN);
-        Ok(Reading { etag, record: Some(record), written_at: written_at.unwrap_or_default(), expired })
+        let now = date
+            .seconds()
+            .unwrap_or_else(|| DateTime::from(SystemTime::now()).secs() - SKEW);
+        let expired =
+            written_at.is_some_and(|then| now - then >= LEASE.as_secs() as i64 + CLOCK_GRAIN);
+        Ok(Reading {
+            etag,
+            record: Some(record),
+            written_at: written_at.unwrap_or_default(),
+            expired,
+        })
     }
 
     /// Tries to take the lease by writing `record`, which carries our nonce, over what was read. `since` is when the
@@ -140,13 +177,25 @@ impl State {
     ///
     /// # Errors
     /// As [`State::lease`], when the outcome had to be settled by reading.
-    pub async fn take_lease(&self, over: &Reading, record: Record, since: Instant) -> Result<Option<Held>, Error> {
+    pub async fn take_lease(
+        &self,
+        over: &Reading,
+        record: Record,
+        since: Instant,
+    ) -> Result<Option<Held>, Error> {
         let started = Instant::now();
         match self.put_lease(over.etag.as_deref(), &record).await {
-            Ok(etag) => Ok(Some(Held { etag, record, ends: started + LEASE })),
+            Ok(etag) => Ok(Some(Held {
+                etag,
+                record,
+                ends: started + LEASE,
+            })),
             Err(Failure::Precondition | Failure::Unanswered | Failure::Throttled) => {
                 let now = self.lease().await?;
-                Ok(record.nonce.as_deref().and_then(|nonce| now.held_by(nonce, since)))
+                Ok(record
+                    .nonce
+                    .as_deref()
+                    .and_then(|nonce| now.held_by(nonce, since)))
             }
             Err(failure) => Err(self.lease_error(failure)),
         }
@@ -162,16 +211,26 @@ impl State {
         for attempt in 0..3u32 {
             match self.put_lease(Some(&held.etag), &record).await {
                 Ok(etag) => {
-                    *held = Held { etag, record, ends: started + LEASE };
+                    *held = Held {
+                        etag,
+                        record,
+                        ends: started + LEASE,
+                    };
                     return Ok(Written::Ours);
                 }
                 Err(Failure::Precondition | Failure::Unanswered | Failure::Throttled) => {
                     let now = self.lease().await?;
                     if now.record.as_ref() == Some(&record) {
-                        *held = Held { etag: now.etag.unwrap_or_default(), record, ends: started + LEASE };
+                        *held = Held {
+                            etag: now.etag.unwrap_or_default(),
+                            record,
+                            ends: started + LEASE,
+                        };
                         return Ok(Written::Ours);
                     }
-                    if now.etag.as_ref() != Some(&held.etag) && !planted(Fault::ReleaseUnconditionally) {
+                    if now.etag.as_ref() != Some(&held.etag)
+                        && !planted(Fault::ReleaseUnconditionally)
+                    {
                         return Ok(Written::Lost);
                     }
                     tokio::time::sleep(Duration::from_millis(100 << attempt)).await;
@@ -184,7 +243,12 @@ impl State {
 
     async fn put_lease(&self, etag: Option<&str>, record: &Record) -> Result<String, Failure> {
         let body = serde_json::to_vec(record).map_err(|_| Failure::Refused)?;
-        let put = self.client.put_object().bucket(&self.bucket).key(KEY).content_type("application/json");
+        let put = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(KEY)
+            .content_type("application/json");
         let unconditional = record.nonce.is_none() && planted(Fault::ReleaseUnconditionally);
         let put = match etag {
             _ if unconditional => put,
@@ -193,15 +257,30 @@ impl State {
         };
         // One attempt: an answer that was lost is settled by reading.
         let once = aws_sdk_s3::Config::builder().retry_config(RetryConfig::disabled());
-        match put.body(ByteStream::from(body)).customize().config_override(once).send().await {
+        match put
+            .body(ByteStream::from(body))
+            .customize()
+            .config_override(once)
+            .send()
+            .await
+        {
             Ok(answer) => answer.e_tag().map(str::to_owned).ok_or(Failure::Unanswered),
             Err(e) => {
                 let failure = Failure::of(&e);
                 if !matches!(failure, Failure::Precondition) {
-                    tracing::warn!(operation = "s3:PutObject", key = KEY, ?failure, "lease write failed");
+                    tracing::warn!(
+                        operation = "s3:PutObject",
+                        key = KEY,
+                        ?failure,
+                        "lease write failed"
+                    );
                 }
                 // With If-Match on an object that is gone S3 answers 404: somebody deleted the lease.
-                Err(if failure == Failure::NotFound { Failure::Precondition } else { failure })
+                Err(if failure == Failure::NotFound {
+                    Failure::Precondition
+                } else {
+                    failure
+                })
             }
         }
     }

@@ -58,14 +58,22 @@ impl Documents {
     fn get(&self, arn: &str, id: VersionId, created_at: Option<DateTime>) -> Option<Document> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = known.get(arn)?;
-        let current = (known.id == id && Some(known.created_at) == created_at) || planted(Fault::KeepOldDocument);
+        let current = (known.id == id && Some(known.created_at) == created_at)
+            || planted(Fault::KeepOldDocument);
         current.then(|| known.document.clone())
     }
 
     fn keep(&self, arn: &str, id: VersionId, created_at: Option<DateTime>, document: &Document) {
         if let Some(created_at) = created_at {
-            let known = Known { id, created_at, document: document.clone() };
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(arn.to_owned(), known);
+            let known = Known {
+                id,
+                created_at,
+                document: document.clone(),
+            };
+            self.0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(arn.to_owned(), known);
         }
     }
 }
@@ -100,7 +108,13 @@ impl Iam {
     /// The versions, and when the default one was created.
     async fn list(&self, arn: &str) -> Result<(Versions, Option<DateTime>), Error> {
         let report = |e| Failure::report(e, "iam:ListPolicyVersions", arn);
-        let mut pages = self.client.list_policy_versions().policy_arn(arn).into_paginator().items().send();
+        let mut pages = self
+            .client
+            .list_policy_versions()
+            .policy_arn(arn)
+            .into_paginator()
+            .items()
+            .send();
         let (mut ids, mut default) = (Vec::new(), None);
         while let Some(version) = pages.try_next().await.map_err(report)? {
             let id: VersionId = version.version_id().unwrap_or_default().parse()?;
@@ -109,7 +123,8 @@ impl Iam {
             }
             ids.push(id);
         }
-        let (default, created_at) = default.ok_or_else(|| Error::MalformedDocument("IAM lists no default version".to_owned()))?;
+        let (default, created_at) = default
+            .ok_or_else(|| Error::MalformedDocument("IAM lists no default version".to_owned()))?;
         Ok((Versions { ids, default }, created_at))
     }
 
@@ -118,10 +133,24 @@ impl Iam {
     ///
     /// # Errors
     /// [`Error::MalformedDocument`], [`Error::Aws`], [`Error::Throttled`].
-    pub async fn version_document(&self, arn: &str, id: VersionId) -> Result<Option<Document>, Error> {
-        match self.client.get_policy_version().policy_arn(arn).version_id(id.to_string()).send().await {
+    pub async fn version_document(
+        &self,
+        arn: &str,
+        id: VersionId,
+    ) -> Result<Option<Document>, Error> {
+        match self
+            .client
+            .get_policy_version()
+            .policy_arn(arn)
+            .version_id(id.to_string())
+            .send()
+            .await
+        {
             Ok(answer) => {
-                let text = answer.policy_version().and_then(|version| version.document()).unwrap_or_default();
+                let text = answer
+                    .policy_version()
+                    .and_then(|version| version.document())
+                    .unwrap_or_default();
                 Document::from_iam(text).map(Some)
             }
             Err(e) if Failure::of(&e) == Failure::NotFound => Ok(None),
@@ -131,13 +160,32 @@ impl Iam {
 
     /// Creates the next version and makes it the default, in one attempt: the call is not idempotent.
     pub async fn create_version(&self, arn: &str, document: &Document) -> Creation {
-        let request = self.client.create_policy_version().policy_arn(arn).policy_document(document.render()).set_as_default(true);
-        match request.customize().config_override(Self::once()).send().await {
+        let request = self
+            .client
+            .create_policy_version()
+            .policy_arn(arn)
+            .policy_document(document.render())
+            .set_as_default(true);
+        match request
+            .customize()
+            .config_override(Self::once())
+            .send()
+            .await
+        {
             Ok(answer) => {
                 let version = answer.policy_version();
-                match version.and_then(|version| version.version_id()).unwrap_or_default().parse() {
+                match version
+                    .and_then(|version| version.version_id())
+                    .unwrap_or_default()
+                    .parse()
+                {
                     Ok(id) => {
-                        self.documents.keep(arn, id, version.and_then(|version| version.create_date()).copied(), document);
+                        self.documents.keep(
+                            arn,
+                            id,
+                            version.and_then(|version| version.create_date()).copied(),
+                            document,
+                        );
                         Creation::Created(id)
                     }
                     Err(e) => Creation::Unanswered(e),
@@ -147,7 +195,9 @@ impl Iam {
                 let failure = Failure::of(&e);
                 // Both kinds of overrun have the same code; the size was checked before, so it is the versions'
                 // unless IAM counts differently, which its message then says.
-                let size = e.message().is_some_and(|message| message.to_ascii_lowercase().contains("size"));
+                let size = e
+                    .message()
+                    .is_some_and(|message| message.to_ascii_lowercase().contains("size"));
                 let error = Failure::report(e, "iam:CreatePolicyVersion", arn);
                 match failure {
                     Failure::LimitExceeded if !size => Creation::VersionsFull,
@@ -161,13 +211,24 @@ impl Iam {
 
     /// Deletes a version, in one attempt.
     pub async fn delete_version(&self, arn: &str, id: VersionId) -> Deletion {
-        let request = self.client.delete_policy_version().policy_arn(arn).version_id(id.to_string());
-        match request.customize().config_override(Self::once()).send().await {
+        let request = self
+            .client
+            .delete_policy_version()
+            .policy_arn(arn)
+            .version_id(id.to_string());
+        match request
+            .customize()
+            .config_override(Self::once())
+            .send()
+            .await
+        {
             Ok(_) => Deletion::Gone,
             Err(e) => match Failure::of(&e) {
                 Failure::NotFound => Deletion::Gone,
                 Failure::DeleteConflict => Deletion::IsDefault,
-                Failure::Throttled | Failure::Unanswered => Deletion::NotNow(Failure::report(e, "iam:DeletePolicyVersion", arn)),
+                Failure::Throttled | Failure::Unanswered => {
+                    Deletion::NotNow(Failure::report(e, "iam:DeletePolicyVersion", arn))
+                }
                 _ => Deletion::Refused(Failure::report(e, "iam:DeletePolicyVersion", arn)),
             },
         }

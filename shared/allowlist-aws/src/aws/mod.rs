@@ -61,7 +61,10 @@ pub struct Aws {
 }
 
 fn timeouts(attempt: Duration) -> TimeoutConfig {
-    TimeoutConfig::builder().connect_timeout(Duration::from_millis(1500)).operation_attempt_timeout(attempt).build()
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_millis(1500))
+        .operation_attempt_timeout(attempt)
+        .build()
 }
 
 fn patient() -> RetryConfig {
@@ -73,12 +76,17 @@ fn patient() -> RetryConfig {
 
 impl Iam {
     fn new(sdk: SdkConfig) -> Self {
-        Self { client: on_first_use(move || aws_sdk_iam::Client::new(&sdk)), documents: Documents::default() }
+        Self {
+            client: on_first_use(move || aws_sdk_iam::Client::new(&sdk)),
+            documents: Documents::default(),
+        }
     }
 
     /// For calls that must not be repeated blindly: one attempt each, the flows decide what comes next.
     fn once() -> aws_sdk_iam::config::Builder {
-        aws_sdk_iam::Config::builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts(WRITE_TIMEOUT))
+        aws_sdk_iam::Config::builder()
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts(WRITE_TIMEOUT))
     }
 }
 
@@ -86,11 +94,18 @@ impl Aws {
     /// Makes the clients. Where `config.assume_roles` names a role of a target's account, that role is assumed for
     /// it on first use and its credentials are kept as long as they last.
     pub fn new(sdk: &SdkConfig, config: &Config) -> Self {
-        let sdk = sdk.to_builder().retry_config(patient()).timeout_config(timeouts(ATTEMPT)).build();
+        let sdk = sdk
+            .to_builder()
+            .retry_config(patient())
+            .timeout_config(timeouts(ATTEMPT))
+            .build();
         let assumed = |role: &Target| {
             let provider = AssumedRole::new(sdk.clone(), role.arn());
             let credentials = aws_sdk_iam::config::SharedCredentialsProvider::new(provider);
-            (role.account().to_owned(), Iam::new(sdk.to_builder().credentials_provider(credentials).build()))
+            (
+                role.account().to_owned(),
+                Iam::new(sdk.to_builder().credentials_provider(credentials).build()),
+            )
         };
         // Virtual-hosted addresses need DNS for every bucket, which a custom endpoint seldom has.
         let custom = sdk::endpoint(&sdk, "S3").is_some();
@@ -101,8 +116,14 @@ impl Aws {
             .build();
         Self {
             other_accounts: config.assume_roles.iter().map(assumed).collect(),
-            state: State::new(on_first_use(|| aws_sdk_s3::Client::from_conf(s3)), config.state_bucket.clone()),
-            topic: config.notify_topic.clone().map(|arn| Topic::new(sdk.clone(), arn)),
+            state: State::new(
+                on_first_use(|| aws_sdk_s3::Client::from_conf(s3)),
+                config.state_bucket.clone(),
+            ),
+            topic: config
+                .notify_topic
+                .clone()
+                .map(|arn| Topic::new(sdk.clone(), arn)),
             own_account: Iam::new(sdk),
         }
     }
@@ -110,6 +131,8 @@ impl Aws {
     /// IAM in the account of a target.
     #[must_use]
     pub fn iam(&self, target: &Target) -> &Iam {
-        self.other_accounts.get(target.account()).unwrap_or(&self.own_account)
+        self.other_accounts
+            .get(target.account())
+            .unwrap_or(&self.own_account)
     }
 }

@@ -27,13 +27,27 @@ impl Iam {
     pub async fn trust_policy(&self, role: &Target) -> Result<Document, Error> {
         let answer = self.client.get_role().role_name(role.name()).send().await;
         let answer = answer.map_err(|e| Failure::report(e, "iam:GetRole", role.arn()))?;
-        Document::from_iam(answer.role().and_then(|role| role.assume_role_policy_document()).unwrap_or_default())
+        Document::from_iam(
+            answer
+                .role()
+                .and_then(|role| role.assume_role_policy_document())
+                .unwrap_or_default(),
+        )
     }
 
     /// Writes the trust policy of a role, in one attempt.
     pub async fn update_trust_policy(&self, role: &Target, document: &Document) -> Update {
-        let request = self.client.update_assume_role_policy().role_name(role.name()).policy_document(document.render());
-        match request.customize().config_override(Self::once()).send().await {
+        let request = self
+            .client
+            .update_assume_role_policy()
+            .role_name(role.name())
+            .policy_document(document.render());
+        match request
+            .customize()
+            .config_override(Self::once())
+            .send()
+            .await
+        {
             Ok(_) => Update::Written,
             Err(e) => {
                 let failure = Failure::of(&e);

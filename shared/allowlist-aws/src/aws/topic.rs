@@ -16,7 +16,10 @@ pub struct Topic {
 
 impl Topic {
     pub(super) fn new(sdk: SdkConfig, arn: String) -> Self {
-        Self { client: on_first_use(move || aws_sdk_sns::Client::new(&sdk)), arn }
+        Self {
+            client: on_first_use(move || aws_sdk_sns::Client::new(&sdk)),
+            arn,
+        }
     }
 
     /// Publishes a notice.
@@ -24,7 +27,16 @@ impl Topic {
     /// # Errors
     /// [`Error::Aws`], [`Error::Throttled`].
     pub async fn publish(&self, notice: &Notice<'_>) -> Result<(), Error> {
-        let message = self.client.publish().topic_arn(&self.arn).subject(notice.subject()).message(notice.text());
-        message.send().await.map(drop).map_err(|e| Failure::report(e, "sns:Publish", &self.arn))
+        let message = self
+            .client
+            .publish()
+            .topic_arn(&self.arn)
+            .subject(notice.subject())
+            .message(notice.text());
+        message
+            .send()
+            .await
+            .map(drop)
+            .map_err(|e| Failure::report(e, "sns:Publish", &self.arn))
     }
 }

@@ -43,7 +43,11 @@ pub(super) enum Attempt {
 
 impl Run<'_> {
     /// Writes once, under a lease that `ends` then, and looks whether anything was overtaken.
-    pub(super) async fn attempt(&mut self, call: Invocation<'_>, ends: Instant) -> Result<Attempt, Error> {
+    pub(super) async fn attempt(
+        &mut self,
+        call: Invocation<'_>,
+        ends: Instant,
+    ) -> Result<Attempt, Error> {
         match (self.versions.clone(), self.seen) {
             (Some(versions), Some(seen)) => self.attempt_policy(call, ends, versions, seen).await,
             _ => self.attempt_role(call, ends).await,
@@ -79,7 +83,9 @@ impl Run<'_> {
                 Creation::Throttled(e) if call.time_left() < RENEW_BELOW => return Err(e),
                 Creation::Throttled(_) => pause(Duration::from_millis(100 << tries.min(4))).await,
                 Creation::VersionsFull if tries > 8 => {
-                    return Err(Error::Busy("the policy's versions fill up faster than they are pruned".to_owned()));
+                    return Err(Error::Busy(
+                        "the policy's versions fill up faster than they are pruned".to_owned(),
+                    ));
                 }
                 Creation::VersionsFull => {
                     versions = call.read(iam.versions(arn)).await?;
@@ -116,7 +122,9 @@ impl Run<'_> {
             return Ok(Attempt::Verified(Some(id)));
         }
         let (other, own) = foreign(call, target, seen, id, &self.own).await?;
-        self.unanswered = self.unanswered.saturating_sub(own.iter().filter(|document| **document == self.new).count());
+        self.unanswered = self
+            .unanswered
+            .saturating_sub(own.iter().filter(|document| **document == self.new).count());
         Ok(match other {
             None => Attempt::Verified(Some(id)),
             Some((overtaken, document)) => {
@@ -127,8 +135,18 @@ impl Run<'_> {
     }
 
     /// The version that an unanswered creation made, if it can be seen already.
-    async fn find_own(&self, call: Invocation<'_>, versions: &Versions, seen: VersionId) -> Result<Option<VersionId>, Error> {
-        let mut newer: Vec<VersionId> = versions.ids.iter().copied().filter(|id| *id > seen).collect();
+    async fn find_own(
+        &self,
+        call: Invocation<'_>,
+        versions: &Versions,
+        seen: VersionId,
+    ) -> Result<Option<VersionId>, Error> {
+        let mut newer: Vec<VersionId> = versions
+            .ids
+            .iter()
+            .copied()
+            .filter(|id| *id > seen)
+            .collect();
         newer.sort_unstable();
         for id in newer.into_iter().rev() {
             if document_of(call, self.job.target, id).await?.as_ref() == Some(&self.new) {
@@ -140,7 +158,11 @@ impl Run<'_> {
 
     /// Trust policies have no versions: write, and read back until the new document is seen. What is read meanwhile
     /// and is neither the new document nor the one before was written outside.
-    async fn attempt_role(&mut self, call: Invocation<'_>, ends: Instant) -> Result<Attempt, Error> {
+    async fn attempt_role(
+        &mut self,
+        call: Invocation<'_>,
+        ends: Instant,
+    ) -> Result<Attempt, Error> {
         let (target, iam) = (self.job.target, call.aws.iam(self.job.target));
         let mut tries = 0u32;
         loop {
@@ -193,14 +215,25 @@ enum Time {
 /// Whether an IAM write may be started now.
 fn check_time(call: Invocation<'_>, ends: Instant) -> Result<Time, Error> {
     if call.time_left() < crate::aws::WRITE_TIMEOUT {
-        return Err(Error::Busy("there was not enough time left to write".to_owned()));
+        return Err(Error::Busy(
+            "there was not enough time left to write".to_owned(),
+        ));
     }
     let short = ends.saturating_duration_since(Instant::now()) < RENEW_BELOW;
-    Ok(if short { Time::LeaseShort } else { Time::Enough })
+    Ok(if short {
+        Time::LeaseShort
+    } else {
+        Time::Enough
+    })
 }
 
 /// Makes room. When that does not succeed for the moment, the creation that follows will say so.
-async fn delete(call: Invocation<'_>, target: &Target, ends: Instant, id: VersionId) -> Result<(), Error> {
+async fn delete(
+    call: Invocation<'_>,
+    target: &Target,
+    ends: Instant,
+    id: VersionId,
+) -> Result<(), Error> {
     if let Time::LeaseShort = check_time(call, ends)? {
         return Ok(());
     }

@@ -13,7 +13,12 @@ use allowlist::target::{Target, TargetKind};
 
 /// The baseline to capture from what was in force before us: without anybody's temporary entries. Nothing is added
 /// that could not be taken back, so it must pass the check.
-pub(super) fn capturable(call: Invocation<'_>, target: &Target, before: &Document, grants: &[Grant]) -> Result<Baseline, Error> {
+pub(super) fn capturable(
+    call: Invocation<'_>,
+    target: &Target,
+    before: &Document,
+    grants: &[Grant],
+) -> Result<Baseline, Error> {
     let sids = &call.config.gate_sids;
     let permanent = Gate::find(before, sids)?.without(before, &networks_by_age(grants));
     Baseline::check(permanent, sids, call.config.limit(target))
@@ -23,8 +28,18 @@ pub(super) fn capturable(call: Invocation<'_>, target: &Target, before: &Documen
 ///
 /// # Errors
 /// [`Error::BaselineUnusable`]; as [`crate::aws::state::State::create_baseline`].
-pub(super) async fn capture(call: Invocation<'_>, done: &Done<'_>, grants: &[Grant]) -> Result<(), Error> {
-    let Some(before) = done.before_us.as_ref().filter(|_| done.target.kind() == TargetKind::Policy) else { return Ok(()) };
+pub(super) async fn capture(
+    call: Invocation<'_>,
+    done: &Done<'_>,
+    grants: &[Grant],
+) -> Result<(), Error> {
+    let Some(before) = done
+        .before_us
+        .as_ref()
+        .filter(|_| done.target.kind() == TargetKind::Policy)
+    else {
+        return Ok(());
+    };
     save(call, done.target, before, grants).await
 }
 
@@ -32,16 +47,40 @@ pub(super) async fn capture(call: Invocation<'_>, done: &Done<'_>, grants: &[Gra
 ///
 /// # Errors
 /// As [`capture`].
-pub(super) async fn capture_roles(call: Invocation<'_>, jobs: &[Job<'_>], grants: &[Grant]) -> Result<(), Error> {
+pub(super) async fn capture_roles(
+    call: Invocation<'_>,
+    jobs: &[Job<'_>],
+    grants: &[Grant],
+) -> Result<(), Error> {
     let first = |job: &&Job<'_>| job.wants_before && job.mark.last.is_none() && !job.is_unchanged();
-    let roles = jobs.iter().filter(|job| job.target.kind() == TargetKind::Role).filter(first);
-    try_join_all(roles.map(|job| save(call, job.target, &job.base.document, grants))).await.map(drop)
+    let roles = jobs
+        .iter()
+        .filter(|job| job.target.kind() == TargetKind::Role)
+        .filter(first);
+    try_join_all(roles.map(|job| save(call, job.target, &job.base.document, grants)))
+        .await
+        .map(drop)
 }
 
-async fn save(call: Invocation<'_>, target: &Target, before: &Document, grants: &[Grant]) -> Result<(), Error> {
+async fn save(
+    call: Invocation<'_>,
+    target: &Target,
+    before: &Document,
+    grants: &[Grant],
+) -> Result<(), Error> {
     let baseline = capturable(call, target, before, grants)?;
-    if call.aws.state.create_baseline(target, &baseline.document).await? {
-        let entries: Vec<String> = baseline.gate.entries(&baseline.document).into_iter().map(|entry| entry.text).collect();
+    if call
+        .aws
+        .state
+        .create_baseline(target, &baseline.document)
+        .await?
+    {
+        let entries: Vec<String> = baseline
+            .gate
+            .entries(&baseline.document)
+            .into_iter()
+            .map(|entry| entry.text)
+            .collect();
         tracing::warn!(
             target.arn = target.arn(),
             entries = entries.join(" "),

@@ -42,7 +42,10 @@ pub struct Failed {
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        Self { done: Vec::new(), errors: vec![error] }
+        Self {
+            done: Vec::new(),
+            errors: vec![error],
+        }
     }
 }
 
@@ -50,7 +53,13 @@ impl std::fmt::Display for Failed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let reasons: Vec<String> = self.errors.iter().map(Error::chain).collect();
         write!(f, "not everything was done: {}", reasons.join("; "))?;
-        match self.done.iter().map(|outcome| outcome.arn.as_str()).collect::<Vec<_>>().as_slice() {
+        match self
+            .done
+            .iter()
+            .map(|outcome| outcome.arn.as_str())
+            .collect::<Vec<_>>()
+            .as_slice()
+        {
             [] => Ok(()),
             done => write!(f, " (done all the same: {})", done.join(", ")),
         }
@@ -120,7 +129,11 @@ pub async fn apply(
         true => rehearse(call, targets, change, &mut errors).await?,
         false => perform(call, targets, change, &mut errors).await?,
     };
-    if errors.is_empty() { Ok(done) } else { Err(Failed { done, errors }) }
+    if errors.is_empty() {
+        Ok(done)
+    } else {
+        Err(Failed { done, errors })
+    }
 }
 
 /// Tells what [`perform`] would do, and writes nothing anywhere.
@@ -134,9 +147,14 @@ async fn rehearse(
     errors: &mut Vec<Error>,
 ) -> Result<Vec<Outcome>, Error> {
     let reading = call.read(call.aws.state.lease()).await?;
-    let grants = Grants::sort(call.read(call.aws.state.grants()).await?, |grant| (change.ends)(grant, i64::MAX));
+    let grants = Grants::sort(call.read(call.aws.state.grants()).await?, |grant| {
+        (change.ends)(grant, i64::MAX)
+    });
     let all = grants.all();
-    let marks = reading.record.map(|record| record.targets).unwrap_or_default();
+    let marks = reading
+        .record
+        .map(|record| record.targets)
+        .unwrap_or_default();
     let mut outcomes = Vec::new();
     for (target, _, base) in bases(call, targets, &marks).await {
         let outcome = base.and_then(|base| {
@@ -183,17 +201,34 @@ async fn perform(
     let mut differences = Vec::new();
     let marks = held.record.targets.clone();
     for (target, mark, base) in bases(call, targets, &marks).await {
-        let decided = base.and_then(|base| (change.document)(target, &base.document, &grants).map(|new| (base, new)));
+        let decided = base.and_then(|base| {
+            (change.document)(target, &base.document, &grants).map(|new| (base, new))
+        });
         match decided {
             Ok((base, new)) => {
-                differences.push(difference(&base.snapshot.document, &new, &call.config.gate_sids, &all));
-                jobs.push(Job { target, base, new, mark, wants_before: false });
+                differences.push(difference(
+                    &base.snapshot.document,
+                    &new,
+                    &call.config.gate_sids,
+                    &all,
+                ));
+                jobs.push(Job {
+                    target,
+                    base,
+                    new,
+                    mark,
+                    wants_before: false,
+                });
             }
             Err(e) => errors.push(e.at(target.arn())),
         }
     }
     let rebase = |target: &Target, other: &Document| (change.document)(target, other, &grants);
-    let Published { results, marks, accounted } = publish(call, &mut held, jobs, Kind::Reset, false, &rebase).await;
+    let Published {
+        results,
+        marks,
+        accounted,
+    } = publish(call, &mut held, jobs, Kind::Reset, false, &rebase).await;
     let mut outcomes = Vec::new();
     let mut surplus = Vec::new();
     for (result, difference) in results.into_iter().zip(differences) {
@@ -210,7 +245,9 @@ async fn perform(
             Err(e) => errors.push(e),
         }
     }
-    let released = Finish::new(call, held, marks, Vec::new(), accounted, surplus).run().await;
+    let released = Finish::new(call, held, marks, Vec::new(), accounted, surplus)
+        .run()
+        .await;
     if let Err(e) = released
         && outcomes.iter().any(|outcome| outcome.changed)
     {
@@ -222,12 +259,22 @@ async fn perform(
 }
 
 /// Deletes the grants that end.
-async fn delete_grants(call: Invocation<'_>, held: &Held, change: &Change<'_>) -> Result<Grants, Error> {
-    let Reading { record, written_at, .. } = call.read(call.aws.state.lease()).await?;
+async fn delete_grants(
+    call: Invocation<'_>,
+    held: &Held,
+    change: &Change<'_>,
+) -> Result<Grants, Error> {
+    let Reading {
+        record, written_at, ..
+    } = call.read(call.aws.state.lease()).await?;
     if record.and_then(|record| record.nonce) != held.record.nonce {
-        return Err(Error::Busy("the lease ran out and somebody else took it".to_owned()));
+        return Err(Error::Busy(
+            "the lease ran out and somebody else took it".to_owned(),
+        ));
     }
-    let grants = Grants::sort(call.read(call.aws.state.grants()).await?, |grant| (change.ends)(grant, written_at));
+    let grants = Grants::sort(call.read(call.aws.state.grants()).await?, |grant| {
+        (change.ends)(grant, written_at)
+    });
     call.aws.state.delete_grants(&grants.ended).await?;
     Ok(grants)
 }

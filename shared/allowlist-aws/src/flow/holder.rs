@@ -41,7 +41,11 @@ impl Applicant {
     /// would not do.
     #[must_use]
     pub fn new(call: Invocation<'_>, kind: Kind) -> Self {
-        Self { nonce: format!("{}-{:016x}", call.request_id, fastrand::u64(..)), kind, first_attempt: None }
+        Self {
+            nonce: format!("{}-{:016x}", call.request_id, fastrand::u64(..)),
+            kind,
+            first_attempt: None,
+        }
     }
 
     /// The record that takes the lease over what was read: marks and intents stay.
@@ -52,7 +56,11 @@ impl Applicant {
             holder: call.request_id.to_owned(),
             kind: self.kind,
             until: until(),
-            targets: reading.record.as_ref().map(|record| record.targets.clone()).unwrap_or_default(),
+            targets: reading
+                .record
+                .as_ref()
+                .map(|record| record.targets.clone())
+                .unwrap_or_default(),
             networks: Vec::new(),
         }
     }
@@ -61,7 +69,12 @@ impl Applicant {
     ///
     /// # Errors
     /// As [`crate::aws::state::State::take_lease`].
-    pub async fn take(&mut self, call: Invocation<'_>, reading: &Reading, record: Record) -> Result<Option<Held>, Error> {
+    pub async fn take(
+        &mut self,
+        call: Invocation<'_>,
+        reading: &Reading,
+        record: Record,
+    ) -> Result<Option<Held>, Error> {
         let since = *self.first_attempt.get_or_insert_with(Instant::now);
         call.aws.state.take_lease(reading, record, since).await
     }
@@ -71,11 +84,18 @@ impl Applicant {
     ///
     /// # Errors
     /// [`Error::Busy`] when the lease was not had in time; as [`crate::aws::state::State::lease`].
-    pub async fn wait(&mut self, call: Invocation<'_>, known: Option<&str>, network: Option<&Network>) -> Result<Turn, Error> {
+    pub async fn wait(
+        &mut self,
+        call: Invocation<'_>,
+        known: Option<&str>,
+        network: Option<&Network>,
+    ) -> Result<Turn, Error> {
         let mut middle = Duration::from_millis(30);
         loop {
             if call.time_left() < LEAST_TIME {
-                return Err(Error::Busy("somebody else is changing the allow list".to_owned()));
+                return Err(Error::Busy(
+                    "somebody else is changing the allow list".to_owned(),
+                ));
             }
             let reading = call.read(call.aws.state.lease()).await?;
             if let (Some(since), Some(_)) = (self.first_attempt, &reading.record)
@@ -86,13 +106,24 @@ impl Applicant {
             if let (Some(network), Some(record)) = (network, &reading.record)
                 && reading.etag.as_deref() != known
                 && record.released_with(network)
-                && call.config.targets.iter().all(|target| record.mark(target.arn()).last.is_some())
+                && call
+                    .config
+                    .targets
+                    .iter()
+                    .all(|target| record.mark(target.arn()).last.is_some())
             {
                 return Ok(Turn::Served(record.clone()));
             }
             if reading.is_free() {
-                if let Some(dead) = reading.record.as_ref().filter(|record| record.nonce.is_some()) {
-                    tracing::warn!(lease.holder = dead.holder, "taking over from a writer that died");
+                if let Some(dead) = reading
+                    .record
+                    .as_ref()
+                    .filter(|record| record.nonce.is_some())
+                {
+                    tracing::warn!(
+                        lease.holder = dead.holder,
+                        "taking over from a writer that died"
+                    );
                 }
                 let record = self.record(call, &reading);
                 if let Some(held) = self.take(call, &reading, record).await? {
@@ -109,11 +140,21 @@ impl Applicant {
 ///
 /// # Errors
 /// [`Error::Busy`] when the lease is no longer ours: stop, without writing anything.
-pub async fn renew(call: Invocation<'_>, held: &mut Held, targets: BTreeMap<String, Mark>) -> Result<(), Error> {
-    let record = Record { until: until(), targets, ..held.record.clone() };
+pub async fn renew(
+    call: Invocation<'_>,
+    held: &mut Held,
+    targets: BTreeMap<String, Mark>,
+) -> Result<(), Error> {
+    let record = Record {
+        until: until(),
+        targets,
+        ..held.record.clone()
+    };
     match call.aws.state.update_lease(held, record).await? {
         Written::Ours => Ok(()),
-        Written::Lost => Err(Error::Busy("the lease ran out and somebody else took it".to_owned())),
+        Written::Lost => Err(Error::Busy(
+            "the lease ran out and somebody else took it".to_owned(),
+        )),
     }
 }
 
@@ -133,7 +174,10 @@ impl Finish {
     /// of the lease.
     pub async fn run_and_log(self) {
         if let Err(e) = self.run().await {
-            tracing::warn!(error = e.chain(), "the lease was not given back, it runs out by itself");
+            tracing::warn!(
+                error = e.chain(),
+                "the lease was not given back, it runs out by itself"
+            );
         }
     }
 
@@ -149,8 +193,19 @@ impl Finish {
         surplus: Vec<(Target, Vec<VersionId>)>,
     ) -> Self {
         let nonce = held.record.nonce.clone().filter(|_| !accounted);
-        let record = Record { nonce, until: until(), targets, networks, ..held.record.clone() };
-        Self { aws: call.aws.clone(), held, record, surplus }
+        let record = Record {
+            nonce,
+            until: until(),
+            targets,
+            networks,
+            ..held.record.clone()
+        };
+        Self {
+            aws: call.aws.clone(),
+            held,
+            record,
+            surplus,
+        }
     }
 
     /// Prepares the release of a lease under which nothing was written.
@@ -175,9 +230,16 @@ impl Finish {
             }
         };
         join_all(self.surplus.iter().map(prune)).await;
-        match self.aws.state.update_lease(&mut self.held, self.record).await {
+        match self
+            .aws
+            .state
+            .update_lease(&mut self.held, self.record)
+            .await
+        {
             Ok(Written::Ours) => Ok(()),
-            Ok(Written::Lost) => Err(Error::Busy("the lease ran out before it was given back".to_owned())),
+            Ok(Written::Lost) => Err(Error::Busy(
+                "the lease ran out before it was given back".to_owned(),
+            )),
             Err(e) => Err(e),
         }
     }

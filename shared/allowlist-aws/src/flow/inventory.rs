@@ -72,15 +72,32 @@ pub struct Inventory {
 pub async fn inventory<'a>(call: Invocation<'a>) -> Result<Vec<Inventory>, Error> {
     let reading = call.read(call.aws.state.lease()).await?;
     let one = async |target: &'a Target| {
-        let mark = reading.record.as_ref().map(|record| record.mark(target.arn())).unwrap_or_default();
-        let (snapshot, baseline) = try_join(in_force(call, target, &mark), call.read(call.aws.state.baseline(target))).await?;
-        let baseline =
-            baseline.and_then(|text| Document::parse(&text).ok()).and_then(|document| check(call, target, document).ok());
+        let mark = reading
+            .record
+            .as_ref()
+            .map(|record| record.mark(target.arn()))
+            .unwrap_or_default();
+        let (snapshot, baseline) = try_join(
+            in_force(call, target, &mark),
+            call.read(call.aws.state.baseline(target)),
+        )
+        .await?;
+        let baseline = baseline
+            .and_then(|text| Document::parse(&text).ok())
+            .and_then(|document| check(call, target, document).ok());
         Ok::<_, Error>((target, snapshot, baseline))
     };
-    let (targets, grants) =
-        try_join(try_join_all(call.config.targets.iter().map(one)), call.read(call.aws.state.grants())).await?;
-    targets.into_iter().map(|(target, snapshot, baseline)| list(call, target, &snapshot, baseline.as_ref(), &grants)).collect()
+    let (targets, grants) = try_join(
+        try_join_all(call.config.targets.iter().map(one)),
+        call.read(call.aws.state.grants()),
+    )
+    .await?;
+    targets
+        .into_iter()
+        .map(|(target, snapshot, baseline)| {
+            list(call, target, &snapshot, baseline.as_ref(), &grants)
+        })
+        .collect()
 }
 
 fn check(call: Invocation<'_>, target: &Target, document: Document) -> Result<Baseline, Error> {
@@ -94,11 +111,17 @@ fn list(
     baseline: Option<&Baseline>,
     grants: &[Grant],
 ) -> Result<Inventory, Error> {
-    let gate = Gate::find(&snapshot.document, &call.config.gate_sids).map_err(|e| e.at(target.arn()))?;
-    let permanent = baseline.map(|baseline| baseline.gate.entries(&baseline.document)).unwrap_or_default();
+    let gate =
+        Gate::find(&snapshot.document, &call.config.gate_sids).map_err(|e| e.at(target.arn()))?;
+    let permanent = baseline
+        .map(|baseline| baseline.gate.entries(&baseline.document))
+        .unwrap_or_default();
     let permanent: HashSet<String> = permanent.iter().map(Entry::identity).collect();
     let describe = |entry: Entry| {
-        let granted: Vec<&Grant> = grants.iter().filter(|grant| Some(grant.network) == entry.network).collect();
+        let granted: Vec<&Grant> = grants
+            .iter()
+            .filter(|grant| Some(grant.network) == entry.network)
+            .collect();
         let standing = if permanent.contains(&entry.identity()) {
             Standing::Permanent
         } else if granted.is_empty() {
@@ -109,7 +132,10 @@ fn list(
         Listed {
             text: entry.text,
             standing,
-            members: granted.iter().filter_map(|grant| grant.member.clone()).collect(),
+            members: granted
+                .iter()
+                .filter_map(|grant| grant.member.clone())
+                .collect(),
             granted_at: granted.iter().map(|grant| grant.granted_at).min(),
         }
     };
@@ -117,7 +143,11 @@ fn list(
         arn: target.arn().to_owned(),
         version: snapshot.versions.as_ref().map(|versions| versions.default),
         has_baseline: baseline.is_some(),
-        entries: gate.entries(&snapshot.document).into_iter().map(describe).collect(),
+        entries: gate
+            .entries(&snapshot.document)
+            .into_iter()
+            .map(describe)
+            .collect(),
     })
 }
 
@@ -137,19 +167,33 @@ pub struct Candidate {
 ///
 /// # Errors
 /// [`Error::BaselineUnusable`] when a reset could not go back to it; as [`inventory`].
-pub async fn candidate(call: Invocation<'_>, target: &Target, document: Option<Document>) -> Result<Candidate, Error> {
+pub async fn candidate(
+    call: Invocation<'_>,
+    target: &Target,
+    document: Option<Document>,
+) -> Result<Candidate, Error> {
     let sids = &call.config.gate_sids;
     let document = match document {
         Some(document) => document,
         None => {
-            let (snapshot, grants) =
-                try_join(in_force(call, target, &Mark::default()), call.read(call.aws.state.grants())).await?;
+            let (snapshot, grants) = try_join(
+                in_force(call, target, &Mark::default()),
+                call.read(call.aws.state.grants()),
+            )
+            .await?;
             let gate = Gate::find(&snapshot.document, sids).map_err(|e| e.at(target.arn()))?;
             gate.without(&snapshot.document, &networks_by_age(&grants))
         }
     };
     let baseline = check(call, target, document).map_err(|e| e.at(target.arn()))?;
-    let before = call.read(call.aws.state.baseline(target)).await?.and_then(|text| Document::parse(&text).ok());
+    let before = call
+        .read(call.aws.state.baseline(target))
+        .await?
+        .and_then(|text| Document::parse(&text).ok());
     let difference = before.map(|before| difference(&before, &baseline.document, sids, &[]));
-    Ok(Candidate { object: target.baseline_object(), baseline, difference })
+    Ok(Candidate {
+        object: target.baseline_object(),
+        baseline,
+        difference,
+    })
 }

@@ -75,7 +75,11 @@ impl Invocation<'_> {
                 Ok(Err(e)) => e.chain(),
                 Err(_) => "SNS did not answer in time".to_owned(),
             };
-            tracing::error!(target.arn = notice.arn, error, "the change was made, but the topic was not told of it");
+            tracing::error!(
+                target.arn = notice.arn,
+                error,
+                "the change was made, but the topic was not told of it"
+            );
         };
         join_all(notices.iter().map(tell)).await;
     }
@@ -89,7 +93,13 @@ pub async fn pause(middle: Duration) {
 /// How long an invocation may work, by Lambda's deadline (milliseconds since 1970): without `reserve`, and at most
 /// `longest`. A deadline that has passed is no deadline: local runtimes send one now and then.
 #[must_use]
-pub fn time_until(now: SystemTime, deadline: u64, reserve: Duration, longest: Duration) -> Duration {
+pub fn time_until(
+    now: SystemTime,
+    deadline: u64,
+    reserve: Duration,
+    longest: Duration,
+) -> Duration {
     let end = SystemTime::UNIX_EPOCH + Duration::from_millis(deadline);
-    end.duration_since(now).map_or(longest, |left| left.saturating_sub(reserve).min(longest))
+    end.duration_since(now)
+        .map_or(longest, |left| left.saturating_sub(reserve).min(longest))
 }

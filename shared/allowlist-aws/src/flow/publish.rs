@@ -42,20 +42,39 @@ pub struct Base {
 ///
 /// # Errors
 /// As [`foreign`].
-pub async fn base(call: Invocation<'_>, target: &Target, mark: &Mark, snapshot: Snapshot) -> Result<Base, Error> {
+pub async fn base(
+    call: Invocation<'_>,
+    target: &Target,
+    mark: &Mark,
+    snapshot: Snapshot,
+) -> Result<Base, Error> {
     let force = !snapshot.fresh || !mark.pending.is_empty();
     let mut document = snapshot.document.clone();
     if let (Some(versions), Some(first)) = (&snapshot.versions, mark.pending.first()) {
         let newest = versions.newest().next();
-        let found = foreign(call, target, noted_version(&first.seen)?, newest, &mark.pending).await?.0;
+        let found = foreign(
+            call,
+            target,
+            noted_version(&first.seen)?,
+            newest,
+            &mark.pending,
+        )
+        .await?
+        .0;
         document = match found {
             Some((_, document)) => document,
-            None => document_of(call, target, noted_version(&first.base)?).await?.unwrap_or(document),
+            None => document_of(call, target, noted_version(&first.base)?)
+                .await?
+                .unwrap_or(document),
         };
     }
     // A stale look at a role is settled by the looks before: a trust policy that still differs was edited outside.
     let force = force && (snapshot.versions.is_some() || !mark.pending.is_empty());
-    Ok(Base { snapshot, document, force })
+    Ok(Base {
+        snapshot,
+        document,
+        force,
+    })
 }
 
 /// A decision about one target, ready to be applied.
@@ -84,19 +103,32 @@ impl Job<'_> {
     #[must_use]
     pub fn intent(&self, kind: Kind) -> Intent {
         let Base { snapshot, .. } = &self.base;
-        Intent { seen: snapshot.seen(), base: snapshot.base(), sha256: self.new.sha256(), kind }
+        Intent {
+            seen: snapshot.seen(),
+            base: snapshot.base(),
+            sha256: self.new.sha256(),
+            kind,
+        }
     }
 }
 
 /// The marks with the intents of the jobs that write.
 #[must_use]
-pub fn with_intents(marks: &BTreeMap<String, Mark>, jobs: &[Job<'_>], kind: Kind) -> BTreeMap<String, Mark> {
+pub fn with_intents(
+    marks: &BTreeMap<String, Mark>,
+    jobs: &[Job<'_>],
+    kind: Kind,
+) -> BTreeMap<String, Mark> {
     let mut marks = marks.clone();
     if planted(Fault::ForgetIntent) {
         return marks;
     }
     for job in jobs.iter().filter(|job| !job.is_unchanged()) {
-        marks.entry(job.target.arn().to_owned()).or_default().pending.push(job.intent(kind));
+        marks
+            .entry(job.target.arn().to_owned())
+            .or_default()
+            .pending
+            .push(job.intent(kind));
     }
     marks
 }
@@ -156,10 +188,13 @@ pub async fn publish<'a>(
         }
         to_note = false;
         let ends = held.ends;
-        let attempts = runs.iter_mut().filter(|run| run.result.is_none()).map(async |run| {
-            let outcome = run.attempt(call, ends).await;
-            (run, outcome)
-        });
+        let attempts = runs
+            .iter_mut()
+            .filter(|run| run.result.is_none())
+            .map(async |run| {
+                let outcome = run.attempt(call, ends).await;
+                (run, outcome)
+            });
         let mut overtook = false;
         for (run, outcome) in join_all(attempts).await {
             match outcome {
@@ -182,7 +217,9 @@ pub async fn publish<'a>(
         }
         if merges == MERGES {
             for run in runs.iter_mut().filter(|run| run.result.is_none()) {
-                run.result = Some(Err(Error::Busy("somebody else keeps changing the policy".to_owned())));
+                run.result = Some(Err(Error::Busy(
+                    "somebody else keeps changing the policy".to_owned(),
+                )));
             }
         }
     }
@@ -196,7 +233,11 @@ fn noted_marks(held: &Held, runs: &[Run<'_>]) -> BTreeMap<String, Mark> {
         return marks;
     }
     for run in runs.iter().filter(|run| !run.own.is_empty()) {
-        marks.entry(run.job.target.arn().to_owned()).or_default().pending.clone_from(&run.own);
+        marks
+            .entry(run.job.target.arn().to_owned())
+            .or_default()
+            .pending
+            .clone_from(&run.own);
     }
     marks
 }
@@ -220,7 +261,11 @@ async fn finish<'a>(call: Invocation<'_>, held: &Held, runs: Vec<Run<'a>>) -> Pu
         };
         results.push(result);
     }
-    Published { results, marks, accounted }
+    Published {
+        results,
+        marks,
+        accounted,
+    }
 }
 
 impl<'a> Run<'a> {
@@ -228,36 +273,92 @@ impl<'a> Run<'a> {
         let versions = job.base.snapshot.versions.clone();
         let seen = versions.as_ref().map(Versions::newest);
         let mut own = job.mark.pending.clone();
-        let result = if job.is_unchanged() { Some(Ok(None)) } else { None };
+        let result = if job.is_unchanged() {
+            Some(Ok(None))
+        } else {
+            None
+        };
         if result.is_none() {
             own.push(job.intent(kind));
         }
         let replaced = job.base.snapshot.document.sha256();
-        Self { new: job.new.clone(), job, own, versions, seen, replaced, unanswered: 0, result }
+        Self {
+            new: job.new.clone(),
+            job,
+            own,
+            versions,
+            seen,
+            replaced,
+            unanswered: 0,
+            result,
+        }
     }
 
     /// Goes on with a document merged onto one that was overtaken: what is in force now is our last version.
     fn go_on_with(&mut self, merged: Document, kind: Kind) {
-        tracing::warn!(target.arn = self.job.target.arn(), "somebody else changed the document meanwhile: merging onto it");
-        let noted = self.seen.map_or_else(|| self.replaced.clone(), |id| id.to_string());
-        self.own.push(Intent { seen: noted.clone(), base: noted, sha256: merged.sha256(), kind });
+        tracing::warn!(
+            target.arn = self.job.target.arn(),
+            "somebody else changed the document meanwhile: merging onto it"
+        );
+        let noted = self
+            .seen
+            .map_or_else(|| self.replaced.clone(), |id| id.to_string());
+        self.own.push(Intent {
+            seen: noted.clone(),
+            base: noted,
+            sha256: merged.sha256(),
+            kind,
+        });
         self.new = merged;
     }
 
     /// Concludes a verified run, and marks what it wrote.
-    async fn done(self, call: Invocation<'_>, created: Option<VersionId>, marks: &mut BTreeMap<String, Mark>) -> Done<'a> {
+    async fn done(
+        self,
+        call: Invocation<'_>,
+        created: Option<VersionId>,
+        marks: &mut BTreeMap<String, Mark>,
+    ) -> Done<'a> {
         let (target, wrote) = (self.job.target, !self.job.is_unchanged());
-        let before_us = if self.job.wants_before { self.document_before_us(call, created).await } else { None };
+        let before_us = if self.job.wants_before {
+            self.document_before_us(call, created).await
+        } else {
+            None
+        };
         if wrote {
             let last = created.map_or_else(|| self.new.sha256(), |id| id.to_string());
             // A write that may still land stays noted: whoever meets its version knows that it is ours.
-            let pending = if self.unanswered == 0 { Vec::new() } else { self.strays(&last) };
-            marks.insert(target.arn().to_owned(), Mark { last: Some(last), pending });
+            let pending = if self.unanswered == 0 {
+                Vec::new()
+            } else {
+                self.strays(&last)
+            };
+            marks.insert(
+                target.arn().to_owned(),
+                Mark {
+                    last: Some(last),
+                    pending,
+                },
+            );
         }
-        let shown = self.job.base.snapshot.versions.as_ref().map(|versions| versions.default);
+        let shown = self
+            .job
+            .base
+            .snapshot
+            .versions
+            .as_ref()
+            .map(|versions| versions.default);
         let surplus = self.surplus(created);
         let replaced = self.job.base.snapshot.document;
-        Done { target, version: created.or(shown), document: self.new, replaced, wrote, before_us, surplus }
+        Done {
+            target,
+            version: created.or(shown),
+            document: self.new,
+            replaced,
+            wrote,
+            before_us,
+            surplus,
+        }
     }
 
     fn wrote_nothing(&self) -> bool {
@@ -268,20 +369,36 @@ impl<'a> Run<'a> {
     }
 
     fn strays(&self, last: &str) -> Vec<Intent> {
-        self.own.iter().map(|intent| Intent { seen: last.to_owned(), base: last.to_owned(), ..intent.clone() }).collect()
+        self.own
+            .iter()
+            .map(|intent| Intent {
+                seen: last.to_owned(),
+                base: last.to_owned(),
+                ..intent.clone()
+            })
+            .collect()
     }
 
     fn surplus(&self, created: Option<VersionId>) -> Vec<VersionId> {
         let versions = self.versions.as_ref().filter(|_| created.is_some());
-        versions.map(|versions| versions.surplus(KEPT_VERSIONS)).unwrap_or_default()
+        versions
+            .map(|versions| versions.surplus(KEPT_VERSIONS))
+            .unwrap_or_default()
     }
 
     /// The newest foreign document below our first version, where this publish (or the dead one before it) made that.
-    async fn document_before_us(&self, call: Invocation<'_>, version: Option<VersionId>) -> Option<Document> {
+    async fn document_before_us(
+        &self,
+        call: Invocation<'_>,
+        version: Option<VersionId>,
+    ) -> Option<Document> {
         let first = self.own.first()?;
         let never_written = last_version(&self.job.mark).ok()?.is_none();
         let version = version.filter(|_| never_written || !self.job.mark.pending.is_empty())?;
-        let (seen, base) = (noted_version(&first.seen).ok()?, noted_version(&first.base).ok()?);
+        let (seen, base) = (
+            noted_version(&first.seen).ok()?,
+            noted_version(&first.base).ok()?,
+        );
         if self.own.len() == 1 && seen.next() == version {
             return Some(self.job.base.document.clone());
         }

@@ -25,7 +25,11 @@ pub enum Revocation {
 ///
 /// # Errors
 /// [`Failed`], naming every target that was left as it was.
-pub async fn revoke(call: Invocation<'_>, revocation: &Revocation, dry_run: bool) -> Result<Vec<Outcome>, Failed> {
+pub async fn revoke(
+    call: Invocation<'_>,
+    revocation: &Revocation,
+    dry_run: bool,
+) -> Result<Vec<Outcome>, Failed> {
     let ends = |grant: &Grant, _: i64| match revocation {
         Revocation::Networks(networks) => networks.contains(&grant.network),
         Revocation::Member(member) => grant.member.as_ref() == Some(member),
@@ -36,11 +40,24 @@ pub async fn revoke(call: Invocation<'_>, revocation: &Revocation, dry_run: bool
             Revocation::Networks(networks) => networks.clone(),
             Revocation::Member(_) => networks_by_age(&grants.ended),
         };
-        let kept = permanent.iter().find(|(known, _)| *known == target).map(|(_, networks)| networks.as_slice());
-        withdraw(base, &call.config.gate_sids, call.config.limit(target), &revoked, kept.unwrap_or_default(), &grants.remaining)
+        let kept = permanent
+            .iter()
+            .find(|(known, _)| *known == target)
+            .map(|(_, networks)| networks.as_slice());
+        withdraw(
+            base,
+            &call.config.gate_sids,
+            call.config.limit(target),
+            &revoked,
+            kept.unwrap_or_default(),
+            &grants.remaining,
+        )
     };
     let targets: Vec<&Target> = call.config.targets.iter().collect();
-    let change = Change { ends: &ends, document: &document };
+    let change = Change {
+        ends: &ends,
+        document: &document,
+    };
     apply(call, &targets, &change, dry_run, Vec::new()).await
 }
 
@@ -49,9 +66,16 @@ async fn permanent<'a>(call: Invocation<'a>) -> Result<Vec<(&'a Target, Vec<Netw
     let read = async |target: &'a Target| {
         let text = call.read(call.aws.state.baseline(target)).await?;
         let document = text.and_then(|text| Document::parse(&text).ok());
-        let entries =
-            document.and_then(|document| Gate::find(&document, &call.config.gate_sids).ok().map(|gate| gate.entries(&document)));
-        let networks = entries.unwrap_or_default().into_iter().filter_map(|entry| entry.network).collect();
+        let entries = document.and_then(|document| {
+            Gate::find(&document, &call.config.gate_sids)
+                .ok()
+                .map(|gate| gate.entries(&document))
+        });
+        let networks = entries
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|entry| entry.network)
+            .collect();
         Ok::<_, Error>((target, networks))
     };
     try_join_all(call.config.targets.iter().map(read)).await

@@ -15,14 +15,29 @@ use allowlist::versions::VersionId;
 ///
 /// # Errors
 /// [`Failed`]: the version does not exist, or the target has none.
-pub async fn rollback(call: Invocation<'_>, target: &Target, to: VersionId, dry_run: bool) -> Result<Vec<Outcome>, Failed> {
+pub async fn rollback(
+    call: Invocation<'_>,
+    target: &Target,
+    to: VersionId,
+    dry_run: bool,
+) -> Result<Vec<Outcome>, Failed> {
     let unusable = |reason: String| Error::MalformedDocument(reason).at(target.arn());
     if target.kind() == TargetKind::Role {
-        return Err(unusable("a trust policy has no versions, reset it or save another baseline".to_owned()).into());
+        return Err(unusable(
+            "a trust policy has no versions, reset it or save another baseline".to_owned(),
+        )
+        .into());
     }
-    let older = document_of(call, target, to).await?.ok_or_else(|| unusable(format!("there is no version {to}")))?;
+    let older = document_of(call, target, to)
+        .await?
+        .ok_or_else(|| unusable(format!("there is no version {to}")))?;
     let gate = Gate::find(&older, &call.config.gate_sids).map_err(|e| e.at(target.arn()))?;
-    let document = |_: &Target, _: &Document, grants: &Grants| Ok(gate.with(&older, &networks_by_age(&grants.remaining)));
-    let change = Change { ends: &|_, _| false, document: &document };
+    let document = |_: &Target, _: &Document, grants: &Grants| {
+        Ok(gate.with(&older, &networks_by_age(&grants.remaining)))
+    };
+    let change = Change {
+        ends: &|_, _| false,
+        document: &document,
+    };
     apply(call, &[target], &change, dry_run, Vec::new()).await
 }

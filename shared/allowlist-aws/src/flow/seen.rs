@@ -35,29 +35,68 @@ impl<'a> Seen<'a> {
             .config
             .targets
             .iter()
-            .map(|target| (target, reading.record.as_ref().map(|record| record.mark(target.arn())).unwrap_or_default()))
+            .map(|target| {
+                (
+                    target,
+                    reading
+                        .record
+                        .as_ref()
+                        .map(|record| record.mark(target.arn()))
+                        .unwrap_or_default(),
+                )
+            })
             .collect();
-        let looks = try_join_all(marks.iter().map(|(target, mark)| look(call, target, mark, Patience::Little)));
-        let baselines = try_join_all(marks.iter().map(|(target, mark)| has_baseline(call, target, mark)));
-        let (snapshots, (baselines, grants)) = try_join(looks, try_join(baselines, call.read(call.aws.state.grants()))).await?;
-        let targets = marks.into_iter().zip(snapshots).map(|((target, mark), snapshot)| (target, mark, snapshot)).collect();
-        Ok(Self { targets, baselines, grants })
+        let looks = try_join_all(
+            marks
+                .iter()
+                .map(|(target, mark)| look(call, target, mark, Patience::Little)),
+        );
+        let baselines = try_join_all(
+            marks
+                .iter()
+                .map(|(target, mark)| has_baseline(call, target, mark)),
+        );
+        let (snapshots, (baselines, grants)) = try_join(
+            looks,
+            try_join(baselines, call.read(call.aws.state.grants())),
+        )
+        .await?;
+        let targets = marks
+            .into_iter()
+            .zip(snapshots)
+            .map(|((target, mark), snapshot)| (target, mark, snapshot))
+            .collect();
+        Ok(Self {
+            targets,
+            baselines,
+            grants,
+        })
     }
 
     /// Whether this member has a grant for the network.
     #[must_use]
     pub fn holds(&self, network: &Network, member: Option<&Member>) -> bool {
-        self.grants.iter().any(|grant| grant.network == *network && grant.member.as_ref() == member)
+        self.grants
+            .iter()
+            .any(|grant| grant.network == *network && grant.member.as_ref() == member)
     }
 
     /// Whether what was seen may be published without another look, if the lease can be taken over `reading`.
     #[must_use]
     pub fn stands(&self, call: Invocation<'_>, reading: &Reading) -> bool {
-        let free = reading.record.as_ref().is_none_or(|record| record.nonce.is_none());
+        let free = reading
+            .record
+            .as_ref()
+            .is_none_or(|record| record.nonce.is_none());
         let settled = |(_, mark, snapshot): &(&Target, Mark, Option<Snapshot>)| {
             mark.pending.is_empty() && snapshot.as_ref().is_some_and(|snapshot| snapshot.fresh)
         };
-        free && self.targets.iter().all(settled) && call.config.targets.iter().all(|target| target.kind() == TargetKind::Policy)
+        free && self.targets.iter().all(settled)
+            && call
+                .config
+                .targets
+                .iter()
+                .all(|target| target.kind() == TargetKind::Policy)
     }
 
     /// Where the network is in force already, as far as this look can tell for certain: every target was seen fresh and
@@ -65,22 +104,41 @@ impl<'a> Seen<'a> {
     ///
     /// # Errors
     /// The errors of [`Gate::find`], naming the target.
-    pub fn allowed(&self, call: Invocation<'_>, reading: &Reading, network: &Network) -> Result<Option<Allowed>, Error> {
-        if reading.record.as_ref().is_some_and(Record::is_resetting) && !planted(Fault::AnswerDuringReset) {
+    pub fn allowed(
+        &self,
+        call: Invocation<'_>,
+        reading: &Reading,
+        network: &Network,
+    ) -> Result<Option<Allowed>, Error> {
+        if reading.record.as_ref().is_some_and(Record::is_resetting)
+            && !planted(Fault::AnswerDuringReset)
+        {
             return Ok(None);
         }
-        let mut allowed = Allowed { versions: Vec::with_capacity(self.targets.len()), by_grants_only: false };
+        let mut allowed = Allowed {
+            versions: Vec::with_capacity(self.targets.len()),
+            by_grants_only: false,
+        };
         for (target, _, snapshot) in &self.targets {
-            let Some(snapshot) = snapshot.as_ref().filter(|snapshot| snapshot.fresh) else { return Ok(None) };
-            let gate = Gate::find(&snapshot.document, &call.config.gate_sids).map_err(|e| e.at(target.arn()))?;
+            let Some(snapshot) = snapshot.as_ref().filter(|snapshot| snapshot.fresh) else {
+                return Ok(None);
+            };
+            let gate = Gate::find(&snapshot.document, &call.config.gate_sids)
+                .map_err(|e| e.at(target.arn()))?;
             let entries = gate.entries(&snapshot.document);
-            let mut covering =
-                entries.iter().filter_map(|entry| entry.network).filter(|listed| listed.covers(network)).peekable();
+            let mut covering = entries
+                .iter()
+                .filter_map(|entry| entry.network)
+                .filter(|listed| listed.covers(network))
+                .peekable();
             if covering.peek().is_none() {
                 return Ok(None);
             }
-            allowed.by_grants_only |= covering.all(|listed| self.grants.iter().any(|grant| grant.network == listed));
-            allowed.versions.push(snapshot.versions.as_ref().map(|versions| versions.default));
+            allowed.by_grants_only |=
+                covering.all(|listed| self.grants.iter().any(|grant| grant.network == listed));
+            allowed
+                .versions
+                .push(snapshot.versions.as_ref().map(|versions| versions.default));
         }
         Ok(Some(allowed))
     }
@@ -99,7 +157,11 @@ pub struct Allowed {
 ///
 /// # Errors
 /// As [`crate::aws::state::State::baseline`].
-pub async fn has_baseline(call: Invocation<'_>, target: &Target, mark: &Mark) -> Result<bool, Error> {
+pub async fn has_baseline(
+    call: Invocation<'_>,
+    target: &Target,
+    mark: &Mark,
+) -> Result<bool, Error> {
     if mark.last.is_some() && mark.pending.is_empty() {
         return Ok(true);
     }

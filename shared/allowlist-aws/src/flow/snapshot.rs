@@ -29,13 +29,19 @@ impl Snapshot {
     /// What an intent notes as seen: the newest version listed, or the hash of the trust policy.
     #[must_use]
     pub fn seen(&self) -> String {
-        self.versions.as_ref().map_or_else(|| self.document.sha256(), |versions| versions.newest().to_string())
+        self.versions.as_ref().map_or_else(
+            || self.document.sha256(),
+            |versions| versions.newest().to_string(),
+        )
     }
 
     /// What an intent notes as base: the default version, or the hash of the trust policy.
     #[must_use]
     pub fn base(&self) -> String {
-        self.versions.as_ref().map_or_else(|| self.document.sha256(), |versions| versions.default.to_string())
+        self.versions.as_ref().map_or_else(
+            || self.document.sha256(),
+            |versions| versions.default.to_string(),
+        )
     }
 }
 
@@ -53,7 +59,12 @@ pub enum Patience {
 ///
 /// # Errors
 /// [`Error::MalformedDocument`], [`Error::Aws`], [`Error::Throttled`], [`Error::Busy`], naming the target.
-pub async fn look(call: Invocation<'_>, target: &Target, mark: &Mark, patience: Patience) -> Result<Option<Snapshot>, Error> {
+pub async fn look(
+    call: Invocation<'_>,
+    target: &Target,
+    mark: &Mark,
+    patience: Patience,
+) -> Result<Option<Snapshot>, Error> {
     let looks = match patience {
         Patience::Little => 2,
         Patience::Holder => LOOKS,
@@ -63,7 +74,10 @@ pub async fn look(call: Invocation<'_>, target: &Target, mark: &Mark, patience: 
         if attempt > 0 {
             pause(Duration::from_millis(150 << attempt)).await;
         }
-        let (newest, snapshot) = call.read(once(call, target, mark)).await.map_err(|e| e.at(target.arn()))?;
+        let (newest, snapshot) = call
+            .read(once(call, target, mark))
+            .await
+            .map_err(|e| e.at(target.arn()))?;
         // IAM's answers are not monotonic: a list that is behind an earlier one is stale, whatever the mark says.
         highest = highest.max(newest);
         if let Some(mut snapshot) = snapshot {
@@ -82,24 +96,50 @@ pub async fn look(call: Invocation<'_>, target: &Target, mark: &Mark, patience: 
 ///
 /// # Errors
 /// As [`look`]; [`Error::Busy`] when no document could be had.
-pub async fn in_force(call: Invocation<'_>, target: &Target, mark: &Mark) -> Result<Snapshot, Error> {
+pub async fn in_force(
+    call: Invocation<'_>,
+    target: &Target,
+    mark: &Mark,
+) -> Result<Snapshot, Error> {
     let snapshot = look(call, target, mark, Patience::Holder).await?;
     snapshot.ok_or_else(|| Error::Busy("IAM does not show the policy's default version".to_owned()))
 }
 
 /// One look, and the newest version that it saw, also where that version's document could not be had.
-async fn once(call: Invocation<'_>, target: &Target, mark: &Mark) -> Result<(Option<VersionId>, Option<Snapshot>), Error> {
+async fn once(
+    call: Invocation<'_>,
+    target: &Target,
+    mark: &Mark,
+) -> Result<(Option<VersionId>, Option<Snapshot>), Error> {
     let iam = call.aws.iam(target);
     if target.kind() == TargetKind::Role {
         let document = iam.trust_policy(target).await?;
         let hash = document.sha256();
-        let expected = mark.last.iter().chain(mark.pending.iter().map(|intent| &intent.sha256));
+        let expected = mark
+            .last
+            .iter()
+            .chain(mark.pending.iter().map(|intent| &intent.sha256));
         let fresh = mark.last.is_none() || expected.into_iter().any(|known| *known == hash);
-        return Ok((None, Some(Snapshot { document, versions: None, fresh })));
+        return Ok((
+            None,
+            Some(Snapshot {
+                document,
+                versions: None,
+                fresh,
+            }),
+        ));
     }
     let (versions, document) = iam.in_force(target.arn()).await?;
-    let fresh = last_version(mark)?.is_none_or(|last| versions.newest() >= last) || planted(Fault::TrustStaleList);
-    Ok((Some(versions.newest()), document.map(|document| Snapshot { document, versions: Some(versions), fresh })))
+    let fresh = last_version(mark)?.is_none_or(|last| versions.newest() >= last)
+        || planted(Fault::TrustStaleList);
+    Ok((
+        Some(versions.newest()),
+        document.map(|document| Snapshot {
+            document,
+            versions: Some(versions),
+            fresh,
+        }),
+    ))
 }
 
 /// The newest verified version by the mark of a policy.
@@ -115,19 +155,29 @@ pub fn last_version(mark: &Mark) -> Result<Option<VersionId>, Error> {
 /// # Errors
 /// [`Error::State`] when it is none.
 pub fn noted_version(text: &str) -> Result<VersionId, Error> {
-    text.parse().map_err(|e: Error| Error::State { key: "lease.json".to_owned(), reason: e.to_string() })
+    text.parse().map_err(|e: Error| Error::State {
+        key: "lease.json".to_owned(),
+        reason: e.to_string(),
+    })
 }
 
 /// The document of a version that IAM may not show to everybody yet; `None` when it is deleted.
 ///
 /// # Errors
 /// As `Iam::version_document`'s.
-pub async fn document_of(call: Invocation<'_>, policy: &Target, id: VersionId) -> Result<Option<Document>, Error> {
+pub async fn document_of(
+    call: Invocation<'_>,
+    policy: &Target,
+    id: VersionId,
+) -> Result<Option<Document>, Error> {
     for attempt in 0..3 {
         if attempt > 0 {
             pause(Duration::from_millis(100 << attempt)).await;
         }
-        if let Some(document) = call.read(call.aws.iam(policy).version_document(policy.arn(), id)).await? {
+        if let Some(document) = call
+            .read(call.aws.iam(policy).version_document(policy.arn(), id))
+            .await?
+        {
             return Ok(Some(document));
         }
     }
@@ -161,7 +211,9 @@ pub async fn foreign(
 ) -> Result<(Option<(VersionId, Document)>, Vec<Document>), Error> {
     let mut own = Vec::new();
     for id in after.between(before) {
-        let Some(document) = document_of(call, policy, id).await? else { continue };
+        let Some(document) = document_of(call, policy, id).await? else {
+            continue;
+        };
         if is_own(intents, id, &document)? {
             own.push(document);
         } else {

@@ -22,12 +22,27 @@ pub struct Status {
 ///
 /// # Errors
 /// As [`Seen::read`] and [`Seen::allowed`].
-pub async fn status(call: Invocation<'_>, reading: &Reading, network: &Network) -> Result<Status, Error> {
+pub async fn status(
+    call: Invocation<'_>,
+    reading: &Reading,
+    network: &Network,
+) -> Result<Status, Error> {
     let seen = Seen::read(call, reading).await?;
     let allowed = seen.allowed(call, reading, network)?.is_some();
-    let grants: Vec<&Grant> = seen.grants.iter().filter(|grant| grant.network.covers(network)).collect();
-    let mut members: Vec<Member> = grants.iter().filter_map(|grant| grant.member.clone()).collect();
+    let grants: Vec<&Grant> = seen
+        .grants
+        .iter()
+        .filter(|grant| grant.network.covers(network))
+        .collect();
+    let mut members: Vec<Member> = grants
+        .iter()
+        .filter_map(|grant| grant.member.clone())
+        .collect();
     members.sort_unstable();
     members.dedup();
-    Ok(Status { allowed, granted_at: grants.iter().map(|grant| grant.granted_at).min(), members })
+    Ok(Status {
+        allowed,
+        granted_at: grants.iter().map(|grant| grant.granted_at).min(),
+        members,
+    })
 }
