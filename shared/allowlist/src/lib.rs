@@ -10,6 +10,7 @@ pub mod document;
 pub mod error;
 pub mod gate;
 pub mod grant;
+pub mod invariant;
 pub mod lease;
 pub mod network;
 pub mod notice;
