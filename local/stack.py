@@ -3,7 +3,7 @@
 
     stack.py demo     show the whole story and stop everything
     stack.py up       bring it up and keep it running until Ctrl-C
-    stack.py tools    only install the pinned tools
+    stack.py tools    only install the pinned tools, those of the tests and of `make lint` too
     stack.py build    only build the functions
 
 Needs Rust, Python 3, and a C compiler; everything else is installed, pinned, into `.venv-*` in the checkout.
@@ -11,6 +11,7 @@ Needs Rust, Python 3, and a C compiler; everything else is installed, pinned, in
 import argparse
 import contextlib
 import hashlib
+import importlib.util
 import json
 import os
 import pathlib
@@ -28,7 +29,7 @@ import urllib.request
 import venv
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BUILD, STACK = ROOT / ".venv-build", ROOT / ".venv-stack"
+BUILD, STACK, LINT = ROOT / ".venv-build", ROOT / ".venv-stack", ROOT / ".venv-lint"
 BUILT = ROOT / ".aws-sam" / "build"
 ACCOUNT, REGION = "000000000000", "us-east-1"
 POLICY_ARN = f"arn:aws:iam::{ACCOUNT}:policy/ip-gate"
@@ -46,31 +47,65 @@ def say(text):
 # -- tools -------------------------------------------------------------------------------------------------------------
 
 def check_machine():
-    if sys.version_info < (3, 10):
+    if sys.version_info < (3, 10):  # noqa: UP036, older ones do run this file
         raise Problem("Python 3.10 or newer is needed, this is " + sys.version.split()[0])
-    for tool, hint in {"cargo": "install Rust from https://rustup.rs", "cc": "install a C compiler (Debian: gcc)"}.items():
+    if not importlib.util.find_spec("ensurepip"):
+        raise Problem("Python cannot make virtual environments: install its `venv` package (Debian: python3-venv)")
+    for tool, hint in {
+        "cargo": "install Rust from https://rustup.rs",
+        "cc": "install a C compiler (Debian: gcc)",
+    }.items():
         if not shutil.which(tool):
             raise Problem(f"`{tool}` is missing: {hint}")
 
 
 def install(folder, requirements):
-    """A virtual environment with exactly these requirements; made once, and again when they change."""
+    """A virtual environment with exactly these requirements; made once, and again when they change.
+
+    Every package is a wheel with a known hash, so nothing of a package runs while it is installed.
+    """
     wanted = hashlib.sha256(requirements.read_bytes()).hexdigest()
     stamp = folder / "requirements.sha256"
     if stamp.exists() and stamp.read_text() == wanted:
         return
     say(f"installing {requirements.name} into {folder.name} (once)")
     venv.create(folder, with_pip=True, clear=True)
-    pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r", requirements]
+    pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip += ["--no-deps", "--only-binary", ":all:", "--require-hashes", "-r", requirements]
     if subprocess.run(pip, stdin=subprocess.DEVNULL).returncode != 0:
-        raise Problem(f"the packages of {requirements.name} could not be installed: is the network there?")
+        raise Problem(
+            f"the packages of {requirements.name} could not be installed: is the package registry reachable?"
+        )
+    stamp.write_text(wanted)
+
+
+def install_npm_packages():
+    """The packages of local/package-lock.json, by the Node of `.venv-lint`; made once, and again when they change."""
+    folder = ROOT / "local"
+    wanted = hashlib.sha256((folder / "package-lock.json").read_bytes()).hexdigest()
+    stamp = folder / "node_modules" / "package-lock.sha256"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    say("installing package-lock.json into local/node_modules (once)")
+    env = {**os.environ, "PATH": os.pathsep.join([str(LINT / "bin"), os.environ["PATH"]])}
+    npm = [LINT / "bin" / "npm", "ci", "--silent"]
+    if subprocess.run(npm, cwd=folder, env=env, stdin=subprocess.DEVNULL).returncode != 0:
+        raise Problem("`npm ci` in local/ failed: is the package registry reachable?")
     stamp.write_text(wanted)
 
 
 def install_tools():
+    """What builds the functions and runs the local stack."""
     check_machine()
     install(BUILD, ROOT / "local" / "requirements-build.txt")
     install(STACK, ROOT / "local" / "requirements-stack.txt")
+
+
+def install_all_tools():
+    """What the tests and `make lint` need, too."""
+    install_tools()
+    install(LINT, ROOT / "local" / "requirements-lint.txt")
+    install_npm_packages()
 
 
 def build_environment():
@@ -86,10 +121,13 @@ def build():
 
 
 def local_template():
-    """The built template without what the emulator cannot do.
+    """The built template without what cannot hold in the emulator.
 
-    It speaks plain HTTP and enforces bucket policies, so the TLS-only statement would refuse everything, and it does
-    not know `s3:if-none-match`, so the create-only condition would never be met. The product has no such switch.
+    - The bucket policy: the emulator speaks plain HTTP, which the TLS-only statement refuses, and there
+      `aws:PrincipalArn` is the ARN of a role's session, where AWS has the ARN of the role: the functions would be refused.
+    - The create-only condition: the emulator does not know `s3:if-none-match`.
+
+    The template has no switch for this. `test_rendered_policies.py` evaluates what is taken out here.
     """
     lines = (BUILT / "template.yaml").read_text().splitlines()
     lines = without_block(lines, "StateBucketPolicy:")
@@ -352,11 +390,11 @@ def demo(port):
 
 def fire_schedule(stack):
     """Lets the deployed schedule's own target and role fire once, soon, and waits for what it does."""
-    nightly = stack.aws("scheduler", "get-schedule", "--name", "ip-gate-nightly-reset")
+    nightly = nightly_reset(stack)
     before = default_version(stack)
     soon = time.strftime("at(%Y-%m-%dT%H:%M:%S)", time.gmtime(time.time() + 2))
     stack.aws(
-        "scheduler", "create-schedule", "--name", "ip-gate-soon", "--schedule-expression", soon,
+        "scheduler", "create-schedule", "--name", "ip-gate-soon", "--group-name", nightly["GroupName"], "--schedule-expression", soon,
         "--flexible-time-window", "Mode=OFF", "--target", json.dumps(nightly["Target"]), "--schedule-expression-timezone", "UTC",
     )
     deadline = time.monotonic() + 90
@@ -364,7 +402,18 @@ def fire_schedule(stack):
         if time.monotonic() > deadline:
             raise Problem("the schedule did not fire within 90 s")
         time.sleep(0.5)
-    stack.aws("scheduler", "delete-schedule", "--name", "ip-gate-soon")
+    stack.aws("scheduler", "delete-schedule", "--name", "ip-gate-soon", "--group-name", nightly["GroupName"])
+
+
+def nightly_reset(stack, name="ip-gate"):
+    """The deployed schedule; CloudFormation gave it and its group their names."""
+    schedule, group = (physical_id(stack, name, logical_id) for logical_id in ("NightlyReset", "Schedules"))
+    return stack.aws("scheduler", "get-schedule", "--name", schedule, "--group-name", group)
+
+
+def physical_id(stack, name, logical_id):
+    found = stack.aws("cloudformation", "describe-stack-resource", "--stack-name", name, "--logical-resource-id", logical_id)
+    return found["StackResourceDetail"]["PhysicalResourceId"]
 
 
 def default_version(stack):
@@ -415,7 +464,7 @@ def main():
             case "up":
                 up(port)
             case "tools":
-                install_tools()
+                install_all_tools()
             case "build":
                 install_tools()
                 build()
