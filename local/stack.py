@@ -123,8 +123,8 @@ def build():
 def local_template():
     """The built template without what cannot hold in the emulator.
 
-    - The bucket policy: the emulator speaks plain HTTP, which the TLS-only statement refuses, and there
-      `aws:PrincipalArn` is the ARN of a role's session, where AWS has the ARN of the role: the functions would be refused.
+    - The bucket policy: the emulator speaks plain HTTP, which the TLS-only statement refuses. And it takes the
+      ARN of a role's session for `aws:PrincipalArn`, where AWS takes the role's: it would refuse the functions.
     - The create-only condition: the emulator does not know `s3:if-none-match`.
 
     The template has no switch for this. `test_rendered_policies.py` evaluates what is taken out here.
@@ -394,8 +394,9 @@ def fire_schedule(stack):
     before = default_version(stack)
     soon = time.strftime("at(%Y-%m-%dT%H:%M:%S)", time.gmtime(time.time() + 2))
     stack.aws(
-        "scheduler", "create-schedule", "--name", "ip-gate-soon", "--group-name", nightly["GroupName"], "--schedule-expression", soon,
-        "--flexible-time-window", "Mode=OFF", "--target", json.dumps(nightly["Target"]), "--schedule-expression-timezone", "UTC",
+        "scheduler", "create-schedule", "--name", "ip-gate-soon", "--group-name", nightly["GroupName"],
+        "--schedule-expression", soon, "--schedule-expression-timezone", "UTC",
+        "--flexible-time-window", "Mode=OFF", "--target", json.dumps(nightly["Target"]),
     )
     deadline = time.monotonic() + 90
     while default_version(stack) == before:
@@ -407,12 +408,13 @@ def fire_schedule(stack):
 
 def nightly_reset(stack, name="ip-gate"):
     """The deployed schedule; CloudFormation gave it and its group their names."""
-    schedule, group = (physical_id(stack, name, logical_id) for logical_id in ("NightlyReset", "Schedules"))
+    schedule, group = (physical_id(stack, name, each) for each in ("NightlyReset", "Schedules"))
     return stack.aws("scheduler", "get-schedule", "--name", schedule, "--group-name", group)
 
 
 def physical_id(stack, name, logical_id):
-    found = stack.aws("cloudformation", "describe-stack-resource", "--stack-name", name, "--logical-resource-id", logical_id)
+    command = ("cloudformation", "describe-stack-resource", "--stack-name", name)
+    found = stack.aws(*command, "--logical-resource-id", logical_id)
     return found["StackResourceDetail"]["PhysicalResourceId"]
 
 

@@ -3,6 +3,7 @@
 Only the part of the syntax that the template uses:
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntaxForMetricFilters.html
 """
+
 import operator
 import re
 
