@@ -58,7 +58,7 @@ deny: tools ## check the licences and the sources of the dependencies, and that 
 
 mutants: ## run the mutation tests of the shared crates (hours); SHARD=k/n runs part k of n, from 0
 	cargo install --quiet --locked --root .tools cargo-mutants@27.1.0
-	SEEDS=1000 .tools/bin/cargo-mutants mutants -p allowlist -p allowlist-aws --test-package allowlist,allowlist-aws,integration-tests --gitignore true --shard $(SHARD)
+	SEEDS=1000 .tools/bin/cargo-mutants mutants -p allowlist -p allowlist-aws --test-package allowlist --test-package allowlist-aws --test-package integration-tests --gitignore true --shard $(SHARD)
 
 pins: tools ## write local/requirements-*.txt from the .in files; PINS=--upgrade takes the newest versions
 	cd local && for name in build lint stack; do \
