@@ -3,6 +3,7 @@
 mod add;
 mod admin;
 mod faults;
+mod lag;
 mod notices;
 mod page;
 mod requests;
