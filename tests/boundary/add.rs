@@ -54,7 +54,10 @@ async fn who_is_in_already_is_told_so_by_reads_alone() {
     let reads = |op: &Op| {
         matches!(
             op,
-            Op::ListVersions(_) | Op::GetVersion(..) | Op::Get(_) | Op::List(_)
+            Op::ListPolicyVersions(_)
+                | Op::GetPolicyVersion(..)
+                | Op::GetObject(_)
+                | Op::ListObjectsV2(..)
         )
     };
     assert!(
@@ -130,10 +133,16 @@ async fn with_five_versions_present_only_the_oldest_goes_before_the_new_one_is_i
     let writes: Vec<_> = world
         .calls
         .iter()
-        .filter(|call| matches!(call.op, Op::Create(..) | Op::Delete(..)))
+        .filter(|call| {
+            matches!(
+                call.op,
+                Op::CreatePolicyVersion(..) | Op::DeletePolicyVersion(..)
+            )
+        })
         .collect();
     assert!(
-        matches!(writes[0].op, Op::Delete(_, 8)) && matches!(writes[1].op, Op::Create(..)),
+        matches!(writes[0].op, Op::DeletePolicyVersion(_, 8))
+            && matches!(writes[1].op, Op::CreatePolicyVersion(..)),
         "{writes:?}"
     );
     assert_eq!(
@@ -275,7 +284,8 @@ async fn several_policies_are_changed_together_or_said_to_have_failed_apart() {
     );
 
     script.rule(move |_, _, op| {
-        matches!(op, Op::Create(arn, _) if arn == second).then_some(Act::Fail(403, "AccessDenied"))
+        matches!(op, Op::CreatePolicyVersion(arn, _) if arn == second)
+            .then_some(Act::Fail(403, "AccessDenied"))
     });
     let answer = script
         .caller(1)

@@ -3,6 +3,7 @@
 mod add;
 mod admin;
 mod faults;
+mod lag;
 mod notices;
 mod page;
 mod requests;
@@ -21,7 +22,7 @@ use serde_json::{Value, json};
 const HOME: &str = "51.44.71.80";
 
 fn creates(op: &Op) -> bool {
-    matches!(op, Op::Create(..))
+    matches!(op, Op::CreatePolicyVersion(..))
 }
 
 fn iam_calls(script: &Script) -> usize {

@@ -93,7 +93,7 @@ async fn status_tells_whether_since_when_and_by_whom_and_changes_nothing() {
             .lock()
             .calls
             .iter()
-            .filter(|call| matches!(call.op, Op::Put { .. } | Op::Create(..)))
+            .filter(|call| matches!(call.op, Op::PutObject { .. } | Op::CreatePolicyVersion(..)))
             .count()
     };
     let before = writes(&script);

@@ -37,11 +37,9 @@ async fn function(script: &Script, policies: &str) -> Function {
 /// -> what was answered, and after how many serial round trips to IAM and to S3.
 async fn wait(function: &Function, event: Value) -> (String, u128, u128) {
     let started = Instant::now();
-    let (answer, finish) = function.answer(event).await;
+    let (answer, rest) = function.answer(event).await;
     let waited = started.elapsed();
-    if let Some(finish) = finish {
-        finish.run_and_log().await;
-    }
+    rest.run().await;
     (
         answer.word(),
         waited.as_millis() / FAR.as_millis(),

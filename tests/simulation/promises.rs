@@ -119,7 +119,7 @@ impl<'a> History<'a> {
     /// Authors that held the lease as a reset, even if they were told nothing.
     fn resetters(&self) -> BTreeSet<usize> {
         let calls = self.world.calls.iter().filter(
-            |call| matches!(&call.op, Op::Put { key, body, .. } if key == "lease.json" && body.contains(r#""kind":"reset""#)),
+            |call| matches!(&call.op, Op::PutObject { key, body, .. } if key == "lease.json" && body.contains(r#""kind":"reset""#)),
         );
         calls.map(|call| call.author).collect()
     }
@@ -207,7 +207,7 @@ impl<'a> History<'a> {
         let key = format!("grants/{}/", entry.replace('/', "_"));
         let put = self.world.calls.iter().any(|call| {
             call.step > leased
-                && matches!(&call.op, Op::Put { key: put, .. } if put.starts_with(&key))
+                && matches!(&call.op, Op::PutObject { key: put, .. } if put.starts_with(&key))
         });
         put || asked.any(|ack| ack.end > leased)
     }
@@ -222,7 +222,7 @@ impl<'a> History<'a> {
             .iter()
             .filter(|call| call.author == reset.author)
             .filter_map(|call| match (&call.op, &call.reply) {
-                (Op::ListVersions(arn), Reply::Versions { ids, .. }) if arn == self.arn => {
+                (Op::ListPolicyVersions(arn), Reply::Versions { ids, .. }) if arn == self.arn => {
                     ids.iter().max()
                 }
                 _ => None,

@@ -2,18 +2,15 @@
 //! it happens, and how.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use allowlist_aws::aws::Aws;
 use fakes::connection::{Decision, Director, Fate};
-use fakes::invoke::{key, member, sdk};
+use fakes::invoke::member;
 use fakes::world::{Call, Reply};
-use fakes::{Op, Shared, World, add_config, add_event, reset_config};
+use fakes::{Caller, Op, Shared, World, add_config, add_event, reset_config};
 use fastrand::Rng;
-use lambda_runtime::{Context, LambdaEvent};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -81,6 +78,7 @@ impl Outcome {
             author,
             op,
             reply,
+            ..
         } in &self.world.calls
         {
             lines.push((*step, format!("{author}  {}", show(op, reply))));
@@ -102,7 +100,7 @@ impl Outcome {
 /// A call without what differs from run to run of the same seed: times and what is computed from them.
 fn skeleton(op: &Op, reply: &Reply) -> String {
     match (op, reply) {
-        (Op::Put { key, condition, .. }, reply) => {
+        (Op::PutObject { key, condition, .. }, reply) => {
             format!("Put {key} {} -> {}", condition.is_some(), word(reply))
         }
         (op, Reply::Object { .. }) => format!("{op:?} -> Object"),
@@ -455,18 +453,10 @@ async fn perform(
     };
     let told = |word: &str| told_as(author, actor, word);
     let variables = [("POLICY_ARNS", policies)];
-    let request = |author: usize| {
-        let mut context = Context::default();
-        context.request_id = format!("{actor:?}-{author}");
-        context
-    };
-    let shared: Arc<dyn Director> = Arc::new(director.clone());
+    let caller = Caller::new(author, Arc::new(director.clone()));
     match actor {
         Actor::Add(_) | Actor::AddBoth(..) => {
-            let config = add_config(&variables);
-            let caller = Arc::new(AtomicUsize::new(author));
-            let aws = Aws::new(&sdk(caller.clone(), shared), &config.config);
-            let deps = add_ip::Deps { config, aws };
+            let function = caller.function(add_config(&variables)).await;
             let names = match actor {
                 Actor::AddBoth(first, second) => vec![first, second],
                 Actor::Add(name) => vec![name],
@@ -474,35 +464,17 @@ async fn perform(
             };
             for (index, name) in names.into_iter().enumerate() {
                 let author = author + index * NEXT;
-                caller.store(author, Ordering::Relaxed);
+                function.set_author(author);
                 let address = net(name).trim_end_matches("/32");
-                let mut event = add_event("alice", address);
-                event["headers"] = json!({ "x-api-key": key("alice") });
-                let (response, finish) =
-                    add_ip::handle(LambdaEvent::new(event, request(author)), &deps).await;
-                let body: Value = serde_json::from_str(&response.body).unwrap();
-                told_as(
-                    author,
-                    Actor::Add(name),
-                    body.get("error")
-                        .or(body.get("status"))
-                        .and_then(Value::as_str)
-                        .unwrap(),
-                );
-                if let Some(finish) = finish {
-                    finish.run_and_log().await;
-                }
+                let (answer, rest) = function.answer(add_event("alice", address)).await;
+                told_as(author, Actor::Add(name), &answer.word());
+                rest.run().await;
             }
         }
-        Actor::Reset => {
-            let config = reset_config(&variables);
-            let aws = Aws::new(&sdk(Arc::new(AtomicUsize::new(author)), shared), &config);
-            let deps = reset_policy::Deps { config, aws };
-            match reset_policy::handle(LambdaEvent::new(json!({}), request(author)), &deps).await {
-                Ok(report) => told(report["status"].as_str().unwrap()),
-                Err(error) => told(&error.error_type),
-            }
-        }
+        Actor::Reset => match caller.reset(reset_config(&variables), json!({})).await {
+            Ok(report) => told(report["status"].as_str().unwrap()),
+            Err(error) => told(&error.error_type),
+        },
         Actor::EditTag | Actor::EditEntry => {
             for arn in policies.split(',') {
                 let op = match actor {
