@@ -152,7 +152,7 @@ fn card(view: &View<'_>) -> Markup {
                 path d="M6 12H18" {}
                 path d="M12 5V13.5M12 18.4V18.5" {}
             }
-            h2 #heading role="status" tabindex="-1" { (message.heading) }
+            div role="status" { h2 #heading tabindex="-1" { (message.heading) } }
             p #until { @if let Some(end) = message.end { (until(texts, end)) } }
             ul #networks {
                 @if let Some((before, network)) = message.network { li { (before) " " code { (network) } } }

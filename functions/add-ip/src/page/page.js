@@ -61,14 +61,14 @@
   // ---- what is known: the last answer of each API, and the member's own entries
   let states = [];
   let entries = [];
-  const permanent = (state) => state.members && !state.members.length;
+  const permanent = (state) => state.allowed && state.members && !state.members.length;
   const own = (state) => entries.find((entry) => entry.network === state.network);
   const inside = (state) => state.allowed && (permanent(state) || moment(state.ends) > Date.now());
 
   const ask = async (base, what, fields) => {
     try {
       const answer = await fetch(base + what, {
-        method: "POST", body: new URLSearchParams(key ? { ...fields, key } : fields), headers: { Accept: "application/json" },
+        method: fields ? "POST" : "GET", body: fields && new URLSearchParams(key ? { ...fields, key } : fields), headers: { Accept: "application/json" },
         cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(30000),
       });
       return { code: answer.status, ...(await answer.json()) };
@@ -80,17 +80,22 @@
 
   // ---- what is shown
   const node = (name, text) => Object.assign(document.createElement(name), { textContent: text });
-  const tell = (...sentences) => find("result").replaceChildren(...new Set(sentences).values().map((text) => node("p", text)));
+  const tell = (...sentences) => find("result").replaceChildren(...[...new Set(sentences)].map((text) => node("p", text)));
   const headline = (tone, text) => {
     find("card").className = tone;
     put(find("heading"), text);
     document.title = `${text} – ${texts.title}`;
   };
+  // When an entry would end that is asked for now.
+  const chosen = () => {
+    const [, number, unit] = /^(\d+)([mhd])$/.exec(choices.value) || [];
+    return moment(number && new Date(Date.now() + number * { m: 1, h: 60, d: 1440 }[unit] * minute));
+  };
   // What the button would do now: [label, whether it does anything].
   const plan = (known) => {
-    const [, number, unit] = /^(\d+)([mhd])$/.exec(choices.value) || [];
-    const at = moment(number && new Date(Date.now() + number * { m: 1, h: 60, d: 1440 }[unit] * minute));
+    const at = chosen();
     const held = known.filter((state) => !permanent(state));
+    if (form.elements.ip) return [say(texts.add_until, named(at)), true];
     if (known.length && !held.length) return [texts.nothing, false];
     if (!known.length || !held.every((state) => inside(state) && own(state))) return [say(texts.add_until, named(at)), true];
     const now = Math.min(...held.map((state) => moment(own(state).ends)));
@@ -119,9 +124,10 @@
     const lines = new Map();
     for (const state of states) {
       if (!state || !state.network) continue;
+      const line = node("li", "");
+      if (!("allowed" in state)) line.append(node("small", texts.seen_as), " ");
       const word = !("allowed" in state) ? "" : !inside(state) ? texts.address_out
         : own(state) || permanent(state) || !state.members ? texts.address_in : say(texts.through, state.members.join(", "));
-      const line = node("li", "");
       line.append(node("code", state.network), " ", node("small", word));
       lines.set(state.network, line);
     }
@@ -137,6 +143,7 @@
     }));
     find("entries").hidden = !entries.length;
     find("secret").hidden = Boolean(key);
+    field.required = !key && !("open" in settings);
     find("check").hidden = Boolean(key);
     find("command").hidden = !key;
     const query = choices.value ? `?for=${choices.value}` : "";
@@ -159,12 +166,20 @@
     const sentences = wrong.map((answer) => texts.errors[answer.error] || answer.message);
     if (!reached.length) sentences.push(texts.unreachable);
     else if (reached.length < answers.length) sentences.push(texts.other_unreachable);
+    find("result").className = wrong.length ? "bad" : "";
     if (wrong.length === reached.length) headline("bad", texts.failed);
     return sentences;
   };
+  let untouched = choices.value === "";
   const look = async (...before) => {
-    const sentences = learn(await everywhere("status"));
+    const sentences = learn(await everywhere("status", {}));
     tell(...before, ...sentences);
+    // Someone who came for a time may want more of it: the shortest choice that gives some.
+    const now = Math.max(...states.map((state) => Date.parse(state && own(state)?.ends) || 0));
+    if (untouched && now) for (const choice of choices) {
+      choice.checked = true;
+      if (chosen() > now + 3 * minute) break;
+    }
     show();
   };
 
@@ -181,9 +196,10 @@
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     key = field.value || key;
-    if (event.submitter === find("check")) work(look);
+    if (event.submitter === find("check")) work(() => look());
     else if (find("act").getAttribute("aria-disabled") !== "true") work(async () => {
-      const answers = await everywhere("add", Object.fromEntries(new FormData(form)));
+      const { key: _, ...fields } = Object.fromEntries(new FormData(form));
+      const answers = await everywhere("add", fields);
       const sentences = learn(answers);
       if (answers.some((answer) => answer?.code === 200)) {
         show();
@@ -210,9 +226,13 @@
       }
     });
   });
-  form.addEventListener("change", show);
+  form.addEventListener("change", () => {
+    untouched = false;
+    show();
+  });
   find("copy").addEventListener("click", async () => {
     const lines = find("lines");
+    find("copied").textContent = "";
     try {
       await navigator.clipboard.writeText(lines.textContent);
       find("copied").textContent = texts.copied;
@@ -221,5 +241,17 @@
     }
   });
   setInterval(tick, 20000);
+
   show();
+  if (find("card").className === "bad") return;
+  if (key || "open" in settings) {
+    const soon = find("result").textContent.includes(texts.soon);
+    headline(find("card").className, soon ? texts.is_in : texts.working);
+    work(() => look(...(soon ? [texts.soon] : [])));
+  } else {
+    everywhere("").then((answers) => {
+      states = answers;
+      show();
+    });
+  }
 })();
