@@ -12,7 +12,7 @@ mod schedule;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use allowlist_aws::planted::{Fault, plant};
+use allowlist::invariant::{Invariant as Fault, leave_out as plant};
 
 use crate::promises::violations;
 use crate::scenarios::{SCENARIOS, Scenario};
@@ -141,30 +141,25 @@ fn is_found(fault: Fault, filter: &str) {
 
 #[test]
 fn leaving_out_the_lineage_check_is_found() {
-    is_found(Fault::SkipLineage, "");
+    is_found(Fault::SkipOwn, "");
 }
 
 #[test]
 fn trusting_a_stale_list_is_found() {
-    is_found(Fault::TrustStaleList, "");
+    is_found(Fault::StaleList, "");
 }
 
 #[test]
 fn answering_from_reads_during_a_reset_is_found() {
-    is_found(Fault::AnswerDuringReset, "");
+    is_found(Fault::NoAnswerDuringCut, "");
 }
 
 #[test]
 fn releasing_without_a_condition_is_found() {
-    is_found(Fault::ReleaseUnconditionally, "rush and reset");
-}
-
-#[test]
-fn going_on_with_an_old_document_is_found() {
-    is_found(Fault::KeepOldDocument, "warm");
+    is_found(Fault::ConditionalLease, "rush and reset");
 }
 
 #[test]
 fn forgetting_the_intent_is_found() {
-    is_found(Fault::ForgetIntent, "");
+    is_found(Fault::IntentFirst, "");
 }
