@@ -205,8 +205,6 @@ struct Plan<'a> {
     counted: Vec<Grant>,
     /// Every grant that was listed.
     grants: Vec<Grant>,
-    /// A version in a gap that another function left cannot be read yet.
-    is_unread: bool,
 }
 
 impl<'a> Plan<'a> {
@@ -255,7 +253,7 @@ impl<'a> Plan<'a> {
             granted: Granted::new(&counted, cutoff),
         };
         let mut bases = bases.map(Vec::into_iter);
-        let (mut publications, mut has_baseline, mut is_unread) = (Vec::new(), Vec::new(), false);
+        let (mut publications, mut has_baseline) = (Vec::new(), Vec::new());
         for target in targets {
             let arn = target.target.arn();
             let current = target.current().map_err(|e| e.at(arn))?.clone();
@@ -267,7 +265,6 @@ impl<'a> Plan<'a> {
                     force: !target.is_settled(),
                     unread: None,
                 });
-            is_unread |= base.unread.is_some();
             let baseline = baseline(ctx, &target, &base, known.grants).map_err(|e| e.at(arn))?;
             has_baseline.push(target.baseline.is_some());
             let rules = ctx.rules(target.target, baseline);
@@ -287,7 +284,6 @@ impl<'a> Plan<'a> {
             has_baseline,
             counted,
             grants,
-            is_unread,
         })
     }
 }
@@ -478,10 +474,8 @@ async fn execute(
     if let Err(error) = ctx.aws.state.delete_grants(&older).await {
         return Err(without_release(error, &mut lease, ctx, &plan).await.into());
     }
-    let is_unverified = plan.is_unread || plan.publications.iter().any(Publication::is_unverified);
-    if !is_unverified {
-        capture_policies(ctx, &mut plan).await;
-    }
+    capture_policies(ctx, &mut plan).await;
+    let is_unverified = plan.publications.iter().any(Publication::is_unverified);
     let served = if is_unverified {
         Vec::new()
     } else {

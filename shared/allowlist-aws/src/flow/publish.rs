@@ -137,6 +137,8 @@ pub struct Publication<'a> {
     pub(super) versions: Option<Versions>,
     /// The fingerprint of the trust policy that is replaced.
     pub(super) replaced: String,
+    /// A version that another function may have overtaken, and that cannot be read yet.
+    unread: Option<VersionId>,
     /// How many writes were not answered.
     pub(super) unanswered: usize,
     /// What it has come to; `None` while there is something to do.
@@ -169,6 +171,7 @@ impl<'a> Publication<'a> {
             replaced: target.fingerprint(&current.document),
             result: is_unchanged.then_some(Ok(Published::Unchanged)),
             unanswered: 0,
+            unread: base.unread,
             base: base.document,
             rules,
             record,
@@ -242,6 +245,17 @@ impl<'a> Publication<'a> {
                 self.result = other;
                 None
             }
+        }
+    }
+
+    /// What a write has come to that overtook nothing itself: what it inherited may still be unread.
+    fn verified(&self, version: Option<VersionId>) -> Published {
+        match (self.unread, version) {
+            (Some(unread), Some(id)) => {
+                report_unread(self.target(), unread, id);
+                Published::Unverified(id)
+            }
+            _ => Published::Verified(version),
         }
     }
 
@@ -469,12 +483,12 @@ pub async fn publish(
             let arn = publication.target().arn();
             publication.result = match outcome {
                 Ok(Attempt::LeaseShort) => None,
-                Ok(Attempt::Verified(version)) => Some(Ok(Published::Verified(version))),
+                Ok(Attempt::Verified(version)) => Some(Ok(publication.verified(version))),
                 Ok(Attempt::Unread(made)) => Some(Ok(Published::Unverified(made))),
                 Ok(Attempt::Overtook(document)) => {
                     match edit.apply(&publication.rules, &document) {
                         Ok(merged) if publication.target().is_same(&merged, &publication.new) => {
-                            Some(Ok(Published::Verified(publication.seen)))
+                            Some(Ok(publication.verified(publication.seen)))
                         }
                         Ok(merged) => {
                             publication.merge(merged, writer, now);
@@ -492,6 +506,17 @@ pub async fn publish(
             give_up(publications, "somebody else keeps changing the policy");
         }
     }
+}
+
+/// Says that a version in a gap cannot be read yet, once for each run.
+pub(super) fn report_unread(target: &Target, unread: VersionId, own: VersionId) {
+    let arn = target.arn();
+    tracing::error!(
+        outcome = "version_unread",
+        target.arn = arn,
+        target.version = %unread,
+        "version {unread} of {arn} cannot be read yet: the next change merges it into {own}"
+    );
 }
 
 /// Ends what has no result yet with 503.

@@ -10,7 +10,7 @@ use allowlist::versions::VersionId;
 use tokio::time::Instant;
 
 use super::lease::must_renew;
-use super::publish::{Publication, Versions};
+use super::publish::{Publication, Versions, report_unread};
 use super::view::{Found, Gap, foreign};
 use super::{Context, pause};
 use crate::aws::WRITE_TIMEOUT;
@@ -232,12 +232,7 @@ impl Publication<'_> {
                 Attempt::Overtook(document)
             }
             Found::Unread(unread) => {
-                tracing::error!(
-                    outcome = "version_unread",
-                    target.arn = arn,
-                    target.version = %unread,
-                    "version {unread} of {arn} cannot be read yet: the next change merges it into {id}"
-                );
+                report_unread(target, unread, id);
                 Attempt::Unread(id)
             }
         })
