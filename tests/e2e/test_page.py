@@ -1,4 +1,5 @@
 """The page in a real browser, on the local stack. Set SCREENSHOTS=1 to write the pictures of the README."""
+
 import json
 import os
 import pathlib
@@ -7,11 +8,15 @@ import shutil
 import urllib.parse
 
 import pytest
+
 from proxy import Proxy
 from stack import POLICY_ARN, ROOT
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-needs_browser = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no Chromium with chromedriver on PATH: the page is not tested in a browser")
+needs_browser = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER),
+    reason="no Chromium with chromedriver on PATH: the page is not tested in a browser",
+)
 
 
 @pytest.fixture
@@ -27,25 +32,42 @@ def site(stack, account):
 def open_browser(tmp_path):
     """A function that starts a browser with an empty profile; every one is closed in the end."""
     from selenium import webdriver
+
     browsers = []
 
     def start(language="en-US", javascript=True, width=800, dark=False):
         options = webdriver.ChromeOptions()
         options.binary_location = CHROMIUM
         for flag in (
-            "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-            "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--no-proxy-server", f"--lang={language}",
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--disable-dev-shm-usage",
+            "--no-proxy-server",
+            f"--lang={language}",
             f"--user-data-dir={tmp_path / str(len(browsers))}",
         ):
             options.add_argument(flag)
         if dark:
             options.add_argument("--force-dark-mode")
-        options.add_experimental_option("prefs", {
-            "intl.accept_languages": language, "profile.managed_default_content_settings.javascript": 1 if javascript else 2,
-        })
+        options.add_experimental_option(
+            "prefs",
+            {
+                "intl.accept_languages": language,
+                "profile.managed_default_content_settings.javascript": 1 if javascript else 2,
+            },
+        )
         browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
         browsers.append(browser)
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": width, "height": 600, "deviceScaleFactor": 1, "mobile": width < 500})
+        browser.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": 600, "deviceScaleFactor": 1, "mobile": width < 500},
+        )
         return browser
 
     yield start
@@ -56,8 +78,11 @@ def open_browser(tmp_path):
 def wait_for_text(browser, text, seconds=15):
     from selenium.common.exceptions import StaleElementReferenceException
     from selenium.webdriver.support.ui import WebDriverWait
+
     # One page may give way to the next between finding its text and reading it.
-    WebDriverWait(browser, seconds, ignored_exceptions=[StaleElementReferenceException]).until(lambda b: text in b.find_element("css selector", "main").text, f"`{text}` did not appear")
+    WebDriverWait(browser, seconds, ignored_exceptions=[StaleElementReferenceException]).until(
+        lambda b: text in b.find_element("css selector", "main").text, f"`{text}` did not appear"
+    )
 
 
 def text_of(browser):
@@ -70,7 +95,10 @@ def button(browser):
 
 def shoot(browser, name):
     if os.environ.get("SCREENSHOTS"):
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 420, "height": 460, "deviceScaleFactor": 1, "mobile": False})
+        browser.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": 420, "height": 460, "deviceScaleFactor": 1, "mobile": False},
+        )
         (ROOT / "docs").mkdir(exist_ok=True)
         browser.save_screenshot(str(ROOT / "docs" / name))
 
@@ -146,6 +174,7 @@ def test_without_javascript_a_form_posts_the_key(stack, account, site, open_brow
 @needs_browser
 def test_the_page_works_by_keyboard_on_a_narrow_screen_in_the_dark(stack, account, site, open_browser):
     from selenium.webdriver.common.keys import Keys
+
     browser = open_browser(width=320, dark=True)
     browser.get(f"{site[0]}#key={stack.member_key}")
     wait_for_text(browser, "is not allowed yet")
@@ -158,7 +187,10 @@ def test_the_page_works_by_keyboard_on_a_narrow_screen_in_the_dark(stack, accoun
     browser.execute_script("document.getElementById('command').open = true")
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 320
     assert browser.find_element("css selector", "[role=status]").text != ""
-    assert browser.find_elements("css selector", "main h1") and browser.find_element("css selector", "label").get_attribute("for") == "key"
+    assert (
+        browser.find_elements("css selector", "main h1")
+        and browser.find_element("css selector", "label").get_attribute("for") == "key"
+    )
 
 
 @needs_browser
@@ -166,12 +198,17 @@ def test_nothing_of_the_page_is_refused_by_its_own_policy(stack, account, site, 
     browser = open_browser()
     browser.get(f"{site[0]}#key={stack.member_key}")
     wait_for_text(browser, "is not allowed yet")
-    assert [entry for entry in browser.get_log("browser") if "Content Security Policy" in entry["message"]] == []
-    assert browser.execute_script("return getComputedStyle(document.querySelector('button')).cursor") == "pointer", "the style applies"
+    assert [
+        entry for entry in browser.get_log("browser") if "Content Security Policy" in entry["message"]
+    ] == []
+    assert (
+        browser.execute_script("return getComputedStyle(document.querySelector('button')).cursor")
+        == "pointer"
+    ), "the style applies"
 
 
 def luminance(color):
-    channels = [int(color[i:i + 2], 16) / 255 for i in (1, 3, 5)]
+    channels = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
@@ -186,7 +223,10 @@ def test_every_colour_has_contrast_in_light_and_dark():
     schemes = [dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{3,6})", line)) for line in css.splitlines()[:2]]
     assert len(schemes) == 2 and all(len(scheme) == 7 for scheme in schemes)
     for scheme in schemes:
-        colors = {name: value if len(value) == 7 else "#" + "".join(c * 2 for c in value[1:]) for name, value in scheme.items()}
+        colors = {
+            name: value if len(value) == 7 else "#" + "".join(c * 2 for c in value[1:])
+            for name, value in scheme.items()
+        }
         for name in ("ink", "good", "bad", "act"):
             assert contrast(colors[name], colors["paper"]) >= 4.5, name
         assert contrast(colors["on-act"], colors["act"]) >= 4.5
@@ -195,6 +235,7 @@ def test_every_colour_has_contrast_in_light_and_dark():
 
 def test_answers_carry_strict_headers_over_http(stack, account):
     import http.client
+
     parts = urllib.parse.urlsplit(stack.endpoint)
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=30)
     host = urllib.parse.urlsplit(stack.url).netloc
@@ -203,10 +244,19 @@ def test_answers_carry_strict_headers_over_http(stack, account):
     body = answer.read().decode()
     headers = {name.lower(): value for name, value in answer.getheaders()}
     assert answer.status == 200 and "<!DOCTYPE html>" in body
-    assert "frame-ancestors 'none'" in headers["content-security-policy"] and headers["referrer-policy"] == "no-referrer"
+    assert (
+        "frame-ancestors 'none'" in headers["content-security-policy"]
+        and headers["referrer-policy"] == "no-referrer"
+    )
     assert headers["cache-control"] == "no-store" and headers["x-content-type-options"] == "nosniff"
     peer = headers["access-control-allow-origin"]
-    assert peer.startswith("http://") and peer != f"http://{host}" and f"connect-src 'self' {peer};" in headers["content-security-policy"]
-    assert len([name for name, _ in answer.getheaders() if name.lower() == "access-control-allow-origin"]) == 1
+    assert (
+        peer.startswith("http://")
+        and peer != f"http://{host}"
+        and f"connect-src 'self' {peer};" in headers["content-security-policy"]
+    )
+    assert (
+        len([name for name, _ in answer.getheaders() if name.lower() == "access-control-allow-origin"]) == 1
+    )
     status, body = stack.call(stack.member_key, url=stack.url.replace("/add", "/status"))
     assert (status, json.loads(body)["allowed"]) == (200, False)

@@ -1,15 +1,16 @@
-//! Answers as API Gateway wants them, and the one mapping from errors to HTTP.
+//! Answers as API Gateway wants them, and the one mapping from kinds of errors to HTTP.
+//!
+//! Knows what each answer means to a reader, and nothing of how it came about.
 
 use std::collections::BTreeMap;
 
-use allowlist::{Error, Network};
-use allowlist_aws::flow::add::{Failed, Outcome};
+use allowlist::Error;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::cross_site::{self, Decision};
 use crate::event::Event;
-use crate::page::words::{Words, preferred};
-use crate::page::{self, Addresses, Mood, Saying};
+use crate::page::{self, Addresses, Hosting, Message, Settings, View, texts};
 
 /// An answer of a REST proxy integration.
 /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html#api-gateway-simple-proxy-for-lambda-output-format>
@@ -30,16 +31,20 @@ pub struct Response {
 pub enum Refusal {
     /// No such resource.
     NotFound,
-    /// The resource knows other methods only.
+    /// The resource takes other methods: these.
     MethodNotAllowed(&'static str),
     /// A browser or a messenger looks ahead.
     Prefetch,
-    /// No key, or one that nobody has: one answer for both.
+    /// Another site made the request.
+    CrossSite,
+    /// No key, or one that does not count: one answer for all of these.
     Unauthorized,
     /// `?ip=` is switched off.
     ExplicitIpDisabled,
     /// API Gateway told no source address.
     NoAddress,
+    /// `for` is malformed, or not between five minutes and this many hours.
+    BadFor(u64),
 }
 
 impl Refusal {
@@ -50,36 +55,29 @@ impl Refusal {
             Self::NotFound => "not_found",
             Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::Prefetch => "prefetch",
+            Self::CrossSite => "cross_site",
             Self::Unauthorized => "unauthorized",
             Self::ExplicitIpDisabled => "explicit_ip_disabled",
             Self::NoAddress => "bad_ip",
+            Self::BadFor(_) => "bad_for",
         }
     }
 
     /// The answer.
     #[must_use]
     pub fn answer(&self) -> Answer {
-        let (status, message) = match self {
-            Self::NotFound => (
-                404,
-                "there is nothing here, check the address that you were given".to_owned(),
-            ),
-            Self::MethodNotAllowed(allowed) => (405, format!("use one of: {allowed}")),
-            Self::Prefetch => (
-                403,
-                "links are not followed ahead of time, open the address yourself".to_owned(),
-            ),
-            Self::Unauthorized => (
-                401,
-                "a valid member key is needed, ask the administrator for yours".to_owned(),
-            ),
-            Self::ExplicitIpDisabled => (
-                403,
-                "naming another address is switched off here, leave `ip` out".to_owned(),
-            ),
-            Self::NoAddress => (
-                400,
-                "the request carries no source address, call through API Gateway".to_owned(),
+        let message = match self {
+            Self::NotFound => "there is nothing here, check the address that you were given",
+            Self::MethodNotAllowed(allowed) => &format!("use one of: {allowed}"),
+            Self::Prefetch => "links are not followed ahead of time, open the address yourself",
+            Self::CrossSite => "another site made this request, open the address yourself",
+            Self::Unauthorized => "a valid member key is needed, ask the administrator for yours",
+            Self::ExplicitIpDisabled => {
+                "naming another address is switched off here, leave `ip` out"
+            }
+            Self::NoAddress => "the request carries no source address, call through API Gateway",
+            Self::BadFor(hours) => &format!(
+                "`for` is a time from `5m` to `{hours}h`, such as `30m`, `2h` or `1d`; leave it out to stay until the next reset"
             ),
         };
         let header = match self {
@@ -88,9 +86,8 @@ impl Refusal {
             _ => None,
         };
         Answer {
-            status,
-            body: json!({ "error": self.kind(), "message": message }),
             header,
+            ..Answer::error(self.kind(), message)
         }
     }
 }
@@ -117,113 +114,160 @@ impl Answer {
         }
     }
 
-    /// The answer to a request that failed.
+    /// The answer to a member whose request failed; `targets` is what was written before, `null` for nothing.
     #[must_use]
-    pub fn failed(Failed { error, written }: &Failed) -> Self {
-        let mut body = Map::new();
-        body.insert("error".to_owned(), error.kind().into());
-        body.insert("message".to_owned(), error.to_string().into());
-        if !written.is_empty() {
-            body.insert("targets".to_owned(), targets(written));
+    pub fn failed(error: &Error, targets: Value) -> Self {
+        let mut answer = Self::error(error.kind(), &error.to_string());
+        if let (Some(body), false) = (answer.body.as_object_mut(), targets.is_null()) {
+            body.insert("targets".to_owned(), targets);
         }
-        let status = status(error);
+        answer
+    }
+
+    /// The answer to somebody whose key could not be checked. It names nothing of ours: no bucket, no object, and no
+    /// hash of the key.
+    #[must_use]
+    pub fn failed_for_stranger(kind: &str) -> Self {
+        let message = if status(kind) == 503 {
+            "too many requests at once: try again in a few seconds"
+        } else {
+            "your key cannot be checked now: try again in a minute, then tell the administrator"
+        };
+        Self::error(kind, message)
+    }
+
+    fn error(kind: &str, message: &str) -> Self {
+        let status = status(kind);
+        let body = [("error", kind), ("message", message)]
+            .into_iter()
+            .map(|(name, text)| (name.to_owned(), text.into()))
+            .collect::<Map<_, _>>();
         Self {
             status,
-            body: Value::Object(body),
+            body: body.into(),
             header: (status == 503).then_some(("Retry-After", "5")),
         }
     }
 
-    /// The answer as the caller wants it: JSON, or a page where he is a browser.
+    /// The answer as the caller wants it: JSON, or a page for a browser.
     #[must_use]
-    pub fn respond(&self, event: &Event, reset: &str) -> Response {
-        let addresses = Addresses::of(event);
-        let mut response = if page::prefers_html(event.header("accept").unwrap_or_default()) {
-            let words = words(event);
-            let body = page::answer(words, &addresses, &self.saying(words, reset));
-            html(self.status, body, &addresses)
+    pub fn respond(&self, request: &Request<'_>) -> Response {
+        let mut response = if request.prefers_html() {
+            request.html(self.status, |texts| {
+                Message::of(self.status, &self.body, texts)
+            })
         } else {
-            let headers = headers("application/json", &addresses);
             Response {
                 status_code: self.status,
-                headers,
+                headers: headers("application/json", &request.addresses),
                 body: self.body.to_string(),
                 is_base64_encoded: false,
             }
         };
+        let more = self.header.map(|(name, value)| (name, value.to_owned()));
+        response.headers.extend(more);
         response
-            .headers
-            .extend(self.header.map(|(name, value)| (name, value.to_owned())));
-        response
-    }
-
-    fn saying<'a>(&'a self, words: &'a Words, reset: &'a str) -> Saying<'a> {
-        let text = |name: &str| self.body.get(name).and_then(Value::as_str);
-        let network: Option<Network> = text("network").and_then(|text| text.parse().ok());
-        if let Some(kind) = text("error") {
-            let message = words.error(kind, text("message").unwrap_or_default());
-            let more = if self.status == 503 {
-                vec![words.retry]
-            } else {
-                Vec::new()
-            };
-            return Saying {
-                mood: Mood::Bad,
-                network,
-                message,
-                more,
-            };
-        }
-        let allowed = self.body.get("allowed").and_then(Value::as_bool);
-        let message = match (text("status"), allowed) {
-            (Some("added"), _) => words.added,
-            (_, Some(false)) => {
-                return Saying {
-                    mood: Mood::Plain,
-                    network,
-                    message: words.not_allowed,
-                    more: Vec::new(),
-                };
-            }
-            _ => words.allowed,
-        };
-        let until = if reset.is_empty() {
-            Vec::new()
-        } else {
-            vec![words.until, reset]
-        };
-        Saying {
-            mood: Mood::Good,
-            network,
-            message,
-            more: [vec![words.soon], until].concat(),
-        }
     }
 }
 
-/// The page itself.
+/// The HTTP status of an error, by its kind.
 #[must_use]
-pub fn page(event: &Event, reset: &str) -> Response {
-    let addresses = Addresses::of(event);
-    html(
-        200,
-        page::page(words(event), &addresses, event.source_ip(), reset),
-        &addresses,
-    )
+pub fn status(kind: &str) -> u16 {
+    match kind {
+        "bad_ip" | "too_wide" | "bad_for" => 400,
+        "unauthorized" => 401,
+        "address_not_public" | "explicit_ip_disabled" | "prefetch" | "cross_site" => 403,
+        "not_found" => 404,
+        "method_not_allowed" => 405,
+        "policy_full" | "too_many_entries" => 409,
+        "busy" | "throttled" => 503,
+        _ => 502,
+    }
 }
 
-fn words(event: &Event) -> &'static Words {
-    preferred(event.header("accept-language").unwrap_or_default())
+/// What an answer needs to know of the request.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    event: &'a Event,
+    addresses: Addresses,
+    settings: &'a Settings,
 }
 
-fn html(status_code: u16, body: String, addresses: &Addresses) -> Response {
-    let mut headers = headers("text/html; charset=utf-8", addresses);
-    headers.insert("Content-Security-Policy", page::security_policy(addresses));
-    Response {
-        status_code,
-        headers,
-        body,
-        is_base64_encoded: false,
+impl<'a> Request<'a> {
+    /// A request that came to this function at its place.
+    #[must_use]
+    pub fn new(event: &'a Event, hosting: &Hosting, settings: &'a Settings) -> Self {
+        Self {
+            event,
+            addresses: Addresses::of(event, hosting),
+            settings,
+        }
+    }
+
+    /// Whether the request may act, or another site made it.
+    #[must_use]
+    pub fn decision(&self) -> Decision {
+        cross_site::decide(self.event, &self.addresses)
+    }
+
+    /// Whether the caller is a browser. Programs that accept anything get JSON.
+    #[must_use]
+    pub fn prefers_html(&self) -> bool {
+        page::prefers_html(self.event.header("accept").unwrap_or_default())
+    }
+
+    /// The page with its button. It changes nothing.
+    #[must_use]
+    pub fn page(&self) -> Response {
+        let key = self.event.form_key();
+        let address = self.event.source_ip();
+        self.html(200, |texts| Message::start(key.is_some(), address, texts))
+    }
+
+    /// The answer to `GET /`: the page for a browser, and the caller's network as JSON for a program and for our page
+    /// at the peer.
+    #[must_use]
+    pub fn root(&self, network: Option<&str>) -> Response {
+        if self.prefers_html() {
+            return self.page();
+        }
+        match network {
+            Some(network) => Answer::ok(json!({ "network": network })),
+            None => Refusal::NoAddress.answer(),
+        }
+        .respond(self)
+    }
+
+    fn html<'t>(
+        &self,
+        status_code: u16,
+        message: impl FnOnce(&'static texts::Texts) -> Message<'t>,
+    ) -> Response {
+        let language = self.event.header("accept-language").unwrap_or_default();
+        let texts = texts::preferred(language);
+        // A key that was refused is asked for anew.
+        let key = self.event.form_key().filter(|_| status_code != 401);
+        let parameter = |name| self.event.parameter(name).unwrap_or_default();
+        let body = page::render(&View {
+            texts,
+            addresses: &self.addresses,
+            settings: self.settings,
+            key: key.as_deref().unwrap_or_default(),
+            ip: &parameter("ip"),
+            duration: &parameter("for"),
+            message: message(texts),
+        });
+        let mut headers = headers("text/html; charset=utf-8", &self.addresses);
+        headers.insert(
+            "Content-Security-Policy",
+            page::security_policy(&self.addresses),
+        );
+        Response {
+            status_code,
+            headers,
+            body,
+            is_base64_encoded: false,
+        }
     }
 }
 
@@ -242,21 +286,130 @@ fn headers(content_type: &str, addresses: &Addresses) -> BTreeMap<&'static str, 
     headers
 }
 
-/// The HTTP status of an error.
-#[must_use]
-pub fn status(error: &Error) -> u16 {
-    match error.kind() {
-        "bad_ip" | "too_wide" => 400,
-        "address_not_public" => 403,
-        "policy_full" | "too_many_entries" => 409,
-        "busy" | "throttled" => 503,
-        _ => 502,
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// What was done on each target, as answers show it.
-#[must_use]
-pub fn targets(outcomes: &[Outcome]) -> Value {
-    let one = |outcome: &Outcome| json!({ "arn": outcome.arn, "status": outcome.change.word(), "version": outcome.version });
-    outcomes.iter().map(one).collect()
+    fn event(headers: &Value) -> Event {
+        let event = json!({
+            "resource": "/add", "httpMethod": "GET", "headers": headers,
+            "requestContext": {"path": "/gate/add", "identity": {"sourceIp": "51.44.71.80"}},
+        });
+        Event::read(&event.to_string())
+    }
+
+    fn with<T>(headers: &Value, act: impl FnOnce(&Request<'_>) -> T) -> T {
+        let settings = Settings::default();
+        act(&Request::new(
+            &event(headers),
+            &Hosting::default(),
+            &settings,
+        ))
+    }
+
+    #[test]
+    fn every_refusal_has_its_kind_and_its_status() {
+        for (refusal, status, kind) in [
+            (Refusal::NotFound, 404, "not_found"),
+            (
+                Refusal::MethodNotAllowed("GET, POST"),
+                405,
+                "method_not_allowed",
+            ),
+            (Refusal::Prefetch, 403, "prefetch"),
+            (Refusal::CrossSite, 403, "cross_site"),
+            (Refusal::Unauthorized, 401, "unauthorized"),
+            (Refusal::ExplicitIpDisabled, 403, "explicit_ip_disabled"),
+            (Refusal::NoAddress, 400, "bad_ip"),
+            (Refusal::BadFor(24), 400, "bad_for"),
+        ] {
+            let answer = refusal.answer();
+            assert_eq!((refusal.kind(), answer.status), (kind, status));
+            assert_eq!(answer.body["error"], kind);
+            let message = answer.body["message"].as_str().unwrap();
+            assert!(!message.is_empty() && !message.ends_with('.'), "{message}");
+            let json = with(&json!({}), |request| answer.respond(request));
+            assert_eq!(
+                json.headers.get("Allow").map(String::as_str),
+                (status == 405).then_some("GET, POST")
+            );
+        }
+    }
+
+    #[test]
+    fn every_kind_has_its_status() {
+        for (code, kinds) in [
+            (400, "bad_ip too_wide bad_for"),
+            (401, "unauthorized"),
+            (
+                403,
+                "address_not_public explicit_ip_disabled prefetch cross_site",
+            ),
+            (404, "not_found"),
+            (405, "method_not_allowed"),
+            (409, "policy_full too_many_entries"),
+            (
+                502,
+                "no_gate ambiguous_gate malformed_document baseline_unusable aws_error",
+            ),
+            (503, "busy throttled"),
+        ] {
+            for kind in kinds.split(' ') {
+                assert_eq!(status(kind), code, "{kind}");
+                // Japanese members read Japanese.
+                assert_ne!(texts::JAPANESE.error(kind, ""), "", "{kind}");
+                let answer = Answer::failed_for_stranger(kind);
+                assert_eq!(
+                    answer.header,
+                    (code == 503).then_some(("Retry-After", "5")),
+                    "{kind}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_stranger_is_told_nothing_of_ours() {
+        let error = Error::State {
+            key: "members/0123.json".to_owned(),
+            reason: "it is broken".to_owned(),
+        };
+        let told = Answer::failed(&error, Value::Null);
+        assert!(told.body["message"].as_str().unwrap().contains("members/"));
+        let stranger = Answer::failed_for_stranger(error.kind());
+        assert_eq!(stranger.status, told.status);
+        for word in ["members", "bucket", "S3", "GetObject", "0123"] {
+            assert!(!stranger.body.to_string().contains(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_failure_tells_what_was_written_before() {
+        let error = || Error::Busy("somebody else writes".to_owned());
+        let targets = json!([{"arn": "a", "status": "added", "version": "v2"}]);
+        let answer = Answer::failed(&error(), targets.clone());
+        assert_eq!((answer.status, &answer.body["targets"]), (503, &targets));
+        let nothing = Answer::failed(&error(), Value::Null);
+        assert_eq!(nothing.body.get("targets"), None);
+    }
+
+    #[test]
+    fn the_root_is_a_page_for_browsers_alone() {
+        let json = with(&json!({}), |request| request.root(Some("51.44.71.80/32")));
+        assert_eq!(
+            (json.status_code, json.body.as_str()),
+            (200, r#"{"network":"51.44.71.80/32"}"#)
+        );
+        let none = with(&json!({}), |request| request.root(None));
+        assert_eq!(none.status_code, 400);
+        let accept = json!({"Accept": "text/html"});
+        let page = with(&accept, |request| request.root(None));
+        assert_eq!(page.status_code, 200);
+        assert!(
+            page.body.starts_with("<!DOCTYPE html>") && page.body.contains("51.44.71.80"),
+            "{}",
+            page.body
+        );
+        assert_eq!(page.headers["Cache-Control"], "no-store");
+    }
 }

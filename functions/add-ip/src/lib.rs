@@ -3,6 +3,7 @@
 //! The checks come in a fixed order (route, method, prefetch, key, `?ip=`, address, AWS), so that a stranger learns
 //! nothing and costs two reads of S3 at most.
 
+pub mod cross_site;
 pub mod event;
 pub mod http;
 pub mod page;
@@ -24,6 +25,7 @@ use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use cross_site::Decision;
 use event::Event;
 use http::{Answer, Refusal, Response};
 
@@ -46,7 +48,7 @@ pub struct Deps {
 /// Handles one event. What is returned beside the answer is to be run after the answer was sent.
 pub async fn handle(event: LambdaEvent<Value>, deps: &Deps) -> (Response, Option<Box<Finish>>) {
     let LambdaEvent { payload, context } = event;
-    let event: Event = serde_json::from_value(payload).unwrap_or_default();
+    let event = Event::read(&payload.to_string());
     let call = Invocation {
         aws: &deps.aws,
         config: &deps.config.config,
@@ -54,22 +56,39 @@ pub async fn handle(event: LambdaEvent<Value>, deps: &Deps) -> (Response, Option
         deadline: Instant::now()
             + time_until(SystemTime::now(), context.deadline, RESERVE, LONGEST),
     };
-    let reset = &deps.config.reset_description;
-    match admit(call, &event, &deps.config).await {
-        Ok(Admitted::Page) => (http::page(&event, reset), None),
-        Ok(Admitted::Answer(answer, finish)) => (answer.respond(&event, reset), finish),
+    let hosting = page::Hosting::default();
+    let settings = page::Settings {
+        reset_description: deps.config.reset_description.clone(),
+        max_entry_hours: 24,
+        ..page::Settings::default()
+    };
+    let request = http::Request::new(&event, &hosting, &settings);
+    match admit(call, &event, &request, &deps.config).await {
+        Ok(Admitted::Root) => {
+            let network = network(&event, &deps.config).ok().map(String::from);
+            (request.root(network.as_deref()), None)
+        }
+        Ok(Admitted::Page) => (request.page(), None),
+        Ok(Admitted::Answer(answer, finish)) => (answer.respond(&request), finish),
         Err(Rejected::Refusal(refusal)) => {
             tracing::warn!(
                 outcome = refusal.kind(),
                 source.ip = event.source_ip(),
                 "refused"
             );
-            (refusal.answer().respond(&event, reset), None)
+            (refusal.answer().respond(&request), None)
         }
         Err(Rejected::Failure(failure)) => {
             report(&failure);
             tell(call, &failure.failed.written, None).await;
-            (Answer::failed(&failure.failed).respond(&event, reset), None)
+            let written = &failure.failed.written;
+            let targets = if written.is_empty() {
+                Value::Null
+            } else {
+                targets(written)
+            };
+            let answer = Answer::failed(&failure.failed.error, targets);
+            (answer.respond(&request), None)
         }
     }
 }
@@ -103,6 +122,7 @@ impl From<Error> for Rejected {
 }
 
 enum Admitted {
+    Root,
     Page,
     Answer(Answer, Option<Box<Finish>>),
 }
@@ -110,6 +130,7 @@ enum Admitted {
 async fn admit(
     call: Invocation<'_>,
     event: &Event,
+    request: &http::Request<'_>,
     config: &AddConfig,
 ) -> Result<Admitted, Rejected> {
     let (resource, method) = (event.resource(), event.method());
@@ -122,10 +143,15 @@ async fn admit(
         return Err(Refusal::MethodNotAllowed(methods).into());
     }
     if resource == "/" {
-        return Ok(Admitted::Page);
+        return Ok(Admitted::Root);
     }
     if event.is_prefetch() {
         return Err(Refusal::Prefetch.into());
+    }
+    match request.decision() {
+        Decision::Act => {}
+        Decision::ShowPage => return Ok(Admitted::Page),
+        Decision::Refuse => return Err(Refusal::CrossSite.into()),
     }
     let (member, reading) = identify(call, event, config).await?;
     let network = network(event, config)?;
@@ -191,7 +217,7 @@ async fn identify(
 
 /// The network that is asked for.
 fn network(event: &Event, config: &AddConfig) -> Result<Network, Rejected> {
-    let network = match event.query("ip") {
+    let network = match event.parameter("ip") {
         Some(_) if !config.explicit_ip => return Err(Refusal::ExplicitIpDisabled.into()),
         Some(text) => match text.parse() {
             Ok(address) => Network::of_caller(address, config.ipv6_prefix_length),
@@ -227,11 +253,17 @@ async fn answer(call: Invocation<'_>, applied: &Applied, added: Added) -> Admitt
             "answered"
         );
     }
-    let targets = http::targets(&added.targets);
+    let targets = targets(&added.targets);
     let body =
         json!({ "status": word, "network": applied.network, "member": member, "targets": targets });
     let finish = tell(call, &added.targets, added.finish).await;
     Admitted::Answer(Answer::ok(body), finish.map(Box::new))
+}
+
+/// What was done on each target, as answers show it.
+fn targets(outcomes: &[Outcome]) -> Value {
+    let one = |outcome: &Outcome| json!({ "arn": outcome.arn, "status": outcome.change.word(), "version": outcome.version });
+    outcomes.iter().map(one).collect()
 }
 
 /// Every entry that a version put on the list, each with its members.
@@ -293,7 +325,7 @@ fn report(
     let member = member.as_ref().map(Member::to_string);
     let network = network.map(String::from);
     let written: Vec<&str> = written.iter().map(|outcome| outcome.arn.as_str()).collect();
-    if http::status(error) >= 500 {
+    if http::status(error.kind()) >= 500 {
         tracing::error!(
             outcome = error.kind(),
             member,
