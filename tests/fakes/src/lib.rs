@@ -21,7 +21,7 @@ pub use invoke::{Answer, Caller, Function, add_config, add_event, reset_config};
 pub use op::Op;
 pub use replicas::{Behind, Replicas};
 pub use script::{Act, Script};
-pub use world::{POLICY, Shared, World};
+pub use world::{POLICY, Shared, World, read_gate};
 
 /// A gate policy with these entries, and a second statement that the functions must never touch.
 pub fn gate(entries: &[&str], tags: &[&str]) -> String {
