@@ -10,7 +10,7 @@ async fn the_first_add_lets_the_caller_in_and_saves_what_was_in_force_as_the_bas
     assert_eq!(
         answer.body,
         json!({
-            "status": "added", "network": "51.44.71.80/32", "member": "alice",
+            "status": "added", "network": "51.44.71.80/32", "member": "alice", "ends": null,
             "targets": [{ "arn": POLICY, "status": "added", "version": "v2" }],
         })
     );
@@ -29,8 +29,14 @@ async fn the_first_add_lets_the_caller_in_and_saves_what_was_in_force_as_the_bas
     let lease: Value = serde_json::from_str(&world.objects["lease.json"].body).unwrap();
     assert_eq!(
         (&lease["nonce"], &lease["targets"][POLICY]),
-        (&Value::Null, &json!({ "last": "v2" }))
+        (
+            &Value::Null,
+            &json!({
+                "last": "v2", "last_at": EPOCH, "ids": ["v1", "v2"], "doc": world.document(POLICY),
+            })
+        )
     );
+    assert_eq!(lease["served"], json!(["grants/51.44.71.80_32/alice.json"]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -178,7 +184,7 @@ async fn nothing_is_deleted_before_its_successor_is_in_place() {
     );
     let lease: Value = serde_json::from_str(&world.objects["lease.json"].body).unwrap();
     assert_eq!(
-        (&lease["nonce"], &lease["targets"][POLICY]),
+        (&lease["nonce"], &lease["targets"]),
         (&Value::Null, &json!({}))
     );
 }

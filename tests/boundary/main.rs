@@ -13,7 +13,7 @@ mod round_trips;
 use std::collections::BTreeSet;
 
 use allowlist::Document;
-use fakes::world::read_gate;
+use fakes::world::{EPOCH, read_gate};
 use fakes::{
     Act, OFFICE, Op, POLICY, Script, World, add_config, add_event, gate, office, reset_config,
 };

@@ -5,4 +5,3 @@
 pub mod aws;
 pub mod flow;
 pub mod log;
-pub mod planted;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use allowlist::{AddConfig, Config};
 use allowlist_aws::aws::Aws;
-use allowlist_aws::flow::holder::Finish;
+use allowlist_aws::flow::lease::Release;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_iam::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_async::rt::sleep::TokioSleep;
@@ -142,7 +142,7 @@ impl Caller {
         let sdk = sdk(author.clone(), self.director.clone(), self.credentials);
         let aws = Aws::new(&sdk, &config.config);
         Function {
-            deps: add_ip::Deps { config, aws },
+            deps: add_ip::Deps::new(config, aws, "us-east-1".to_owned()),
             author,
         }
     }
@@ -178,13 +178,13 @@ pub struct Function {
 }
 
 /// What a process has left to do after its answer.
-pub struct Rest(Option<Box<Finish>>);
+pub struct Rest(Option<Box<Release>>);
 
 impl Rest {
     /// Does it.
     pub async fn run(self) {
-        if let Some(finish) = self.0 {
-            finish.run_and_log().await;
+        if let Some(release) = self.0 {
+            release.run().await;
         }
     }
 }
@@ -205,8 +205,8 @@ impl Function {
     /// Handles an event; -> the answer, and what is left to do after it.
     pub async fn answer(&self, event: Value) -> (Answer, Rest) {
         let request_id = format!("add-{}", self.author.load(Ordering::Relaxed));
-        let event = LambdaEvent::new(event, context(&request_id));
-        let (response, finish) = add_ip::handle(event, &self.deps).await;
+        let (response, release) =
+            add_ip::handle(&event.to_string(), &context(&request_id), &self.deps).await;
         let response = serde_json::to_value(response).unwrap();
         let body = response["body"].as_str().unwrap();
         let answer = Answer {
@@ -214,7 +214,7 @@ impl Function {
             headers: response["headers"].clone(),
             body: serde_json::from_str(body).unwrap_or_else(|_| Value::from(body)),
         };
-        (answer, Rest(finish))
+        (answer, Rest(release))
     }
 }
 

@@ -1,599 +1,645 @@
-//! Adding a network: answer from reads where that is true, otherwise put a grant and publish under the lease.
+//! ADD: let a network in. Answer from reads if they prove that it is allowed; otherwise put a grant and publish.
 
-use futures_util::future::{join, join_all, try_join, try_join_all};
+use std::collections::{BTreeMap, HashSet};
 
-use super::Invocation;
-use super::capture::{capturable, capture, capture_roles};
-use super::holder::{Applicant, Finish, Turn};
-use super::publish::{Base, Done, Job, Published, base, publish, with_intents};
-use super::seen::{Allowed, Seen, has_baseline};
-use super::snapshot::{Snapshot, in_force};
-use crate::aws::lease::{Held, Reading};
-use allowlist::coverage::Coverage;
-use allowlist::document::Document;
+use allowlist::baseline::Baseline;
+use allowlist::edit::{Edit, Granted};
 use allowlist::error::Error;
 use allowlist::gate::Gate;
-use allowlist::grant::{Grant, Member, networks_by_age};
-use allowlist::lease::{Kind, Mark, Record};
+use allowlist::grant::{Grant, GrantKey, Member, is_void};
+use allowlist::invariant::{Invariant, holds};
+use allowlist::lease::{LeaseRecord, Writer};
 use allowlist::network::Network;
 use allowlist::notice::Addition;
-use allowlist::plan::{admit, check_share, difference};
 use allowlist::target::Target;
-use allowlist::versions::VersionId;
+use futures_util::future::{join, join_all, try_join_all};
+
+use super::capture::{capture, capture_roles, may_capture};
+use super::lease::{Candidate, Release, Turn, Waiter};
+use super::publish::{Publication, publish, with_intents};
+use super::view::{Admission, MergeBase, TargetView, View, counted, networks};
+use super::{Context, PartialFailure, TargetOutcome, report_foreign_objects};
+use crate::aws::lease::{Clock, Lease, StoredLease};
 
 /// Who asks for what.
 #[derive(Clone, Debug)]
-pub struct Applied {
-    /// The network to let in.
-    pub network: Network,
-    /// Who asks; `None` with open access.
-    pub member: Option<Member>,
-    /// How many live entries one member may hold.
-    pub max_grants: usize,
+pub struct AddRequest {
+    /// The grant to put: the network, whose it is, and when it ends.
+    pub key: GrantKey,
 }
 
-/// What an add came to, on one target or on all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// The network was put in force.
-    Added,
-    /// It was in force before.
-    AlreadyAllowed,
-}
-
-impl Change {
-    /// The word for it in answers and logs.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Added => "added",
-            Self::AlreadyAllowed => "already_allowed",
-        }
-    }
-}
-
-/// What an add came to on one target.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// The target's ARN.
-    pub arn: String,
-    /// What was done.
-    pub change: Change,
-    /// The version in force; `None` for a role.
-    pub version: Option<VersionId>,
-    /// How much of the characters that IAM allows the document takes, in percent; `None` where nothing was written.
-    pub percent_full: Option<usize>,
-    /// What the version put on the list, the entries of others that had waited for it included.
-    pub listed: Vec<Addition>,
-}
-
-impl Outcome {
-    /// What it came to where this add wrote nothing itself.
-    fn without_write(target: &Target, change: Change, version: Option<VersionId>) -> Self {
-        Self {
-            arn: target.arn().to_owned(),
-            change,
-            version,
-            percent_full: None,
-            listed: Vec::new(),
-        }
-    }
-}
-
-/// What an add came to.
+/// What an add has come to.
 #[derive(Debug)]
-pub struct Added {
+pub struct AddReport {
     /// On every target, in the order of the settings.
-    pub targets: Vec<Outcome>,
+    pub targets: Vec<TargetOutcome>,
+    /// The network was not in force on all of them before.
+    pub added: bool,
     /// What is left to do after the answer.
-    pub finish: Option<Finish>,
-}
-
-impl Added {
-    /// `Added` if any target was changed.
-    #[must_use]
-    pub fn change(&self) -> Change {
-        if self
-            .targets
-            .iter()
-            .any(|outcome| outcome.change == Change::Added)
-        {
-            Change::Added
-        } else {
-            Change::AlreadyAllowed
-        }
-    }
-}
-
-/// Why an add failed, and where it had succeeded by then.
-#[derive(Debug)]
-pub struct Failed {
-    /// The reason.
-    pub error: Error,
-    /// Targets that were written all the same.
-    pub written: Vec<Outcome>,
-}
-
-impl From<Error> for Failed {
-    fn from(error: Error) -> Self {
-        Self {
-            error,
-            written: Vec::new(),
-        }
-    }
+    pub release: Option<Release>,
 }
 
 /// Who the caller is, with the lease read beside it. S3 only: a stranger never causes an IAM call.
 /// `object` names the member's file; without one nobody is looked up.
 ///
 /// # Errors
-/// As [`crate::aws::state::State::member`] and [`crate::aws::state::State::lease`]; `Ok(None, …)` is a stranger.
+/// As [`crate::aws::state_bucket::StateBucket::member`]; `Ok(None, …)` is a stranger.
 pub async fn authenticate(
-    call: Invocation<'_>,
+    ctx: Context<'_>,
     object: Option<&str>,
-) -> Result<(Option<Member>, Result<Reading, Error>), Error> {
-    let state = &call.aws.state;
+) -> Result<(Option<Member>, Result<StoredLease, Error>), Error> {
+    let state = &ctx.aws.state;
     let Some(object) = object else {
-        return Ok((None, call.read(state.lease()).await));
+        return Ok((None, ctx.read(state.lease()).await));
     };
-    let (member, reading) = join(call.read(state.member(object)), call.read(state.lease())).await;
-    Ok((member?, reading))
+    let (found, stored) = join(ctx.read(state.member(object)), ctx.read(state.lease())).await;
+    let Some((member, expires)) = found? else {
+        return Ok((None, stored));
+    };
+    let is_over = |stored: &StoredLease| {
+        let now = stored.clock.now();
+        expires.is_some_and(|expires| expires <= now)
+            || is_void(&stored.record.void, Some(&member), now)
+    };
+    let is_member = !stored.as_ref().is_ok_and(is_over);
+    Ok((Some(member).filter(|_| is_member), stored))
 }
 
-/// Lets a network in.
+/// ADD.
 ///
 /// # Errors
-/// [`Failed`]. After a definite refusal no new grant is left behind; after a transient error the grant stays, and
-/// whoever writes next applies it.
+/// [`PartialFailure`]. After a definite refusal no new grant is left behind; after a transient error the grant stays, and
+/// the next writer applies it.
 pub async fn add(
-    call: Invocation<'_>,
-    reading: Reading,
-    applied: &Applied,
-) -> Result<Added, Failed> {
-    let seen = Seen::read(call, &reading).await?;
-    if let Some(allowed) = seen.allowed(call, &reading, &applied.network)? {
-        return Ok(already_allowed(call, &seen, allowed, applied).await?);
+    ctx: Context<'_>,
+    stored: StoredLease,
+    request: &AddRequest,
+) -> Result<AddReport, PartialFailure> {
+    let view = View::read(ctx, &stored.record, stored.clock).await?;
+    report_foreign_objects(&view.foreign_objects);
+    let (targets, grants) = view.split()?;
+    if let Some(report) = already_allowed(ctx, &stored, &targets, &grants, request).await? {
+        return Ok(report);
     }
-    check_share(
-        &seen.grants,
-        applied.member.as_ref(),
-        &applied.network,
-        applied.max_grants,
-    )?;
-    let jobs = jobs(call, &seen, applied)?;
-    let fast = jobs.filter(|_| seen.stands(call, &reading));
+    let is_settled = targets.iter().all(TargetView::is_settled);
+    let known = Known {
+        record: &stored.record,
+        clock: stored.clock,
+        grants: &grants,
+    };
+    let plan = match targets.iter().all(|target| target.current.is_some()) {
+        true => Some(Plan::decide(ctx, request, &known, targets, None)?),
+        false => None,
+    };
+    let had_grant = grants.iter().any(|grant| grant.key == request.key);
+    let fast = plan.filter(|_| is_settled && stored.record.nonce.is_none());
 
-    let granted_before = seen.holds(&applied.network, applied.member.as_ref());
-    match obtain(call, &reading, applied, fast).await {
-        Ok(Obtained::Standing(held, jobs)) => {
-            Holder {
-                call,
-                applied,
-                held,
-                granted_before,
-                grants: seen.grants,
-            }
-            .apply(jobs, true)
-            .await
+    match put_and_take(ctx, &stored, request, fast).await {
+        Ok(Taken::Planned(lease, plan)) => {
+            execute(ctx, request, lease, plan, true, had_grant).await
         }
-        Ok(Obtained::Anew(held)) => {
-            let mut holder = Holder {
-                call,
-                applied,
-                held,
-                granted_before,
-                grants: Vec::new(),
-            };
-            match holder.decide().await {
-                Ok(jobs) => holder.apply(jobs, false).await,
-                Err(error) => Err(holder.give_up(error).await.into()),
-            }
-        }
-        Ok(Obtained::Served(record)) => Ok(served(call, &record)),
+        Ok(Taken::Anew(lease)) => match replan(ctx, request, &lease).await {
+            Ok(plan) => execute(ctx, request, lease, plan, false, had_grant).await,
+            Err(error) => Err(refuse(ctx, request, lease, error, had_grant).await.into()),
+        },
+        Ok(Taken::Served(record)) => Ok(served(ctx, &record)),
         Err(error) => {
-            withdraw(call, applied, granted_before, &error).await;
+            let is_definite = !error.is_transient() && !matches!(error, Error::Unauthorized);
+            if is_definite && !had_grant {
+                take_back(ctx, request).await;
+            }
             Err(error.into())
         }
     }
 }
 
-/// How an add came to its turn.
-enum Obtained<'a> {
-    /// The lease is held, the snapshot stands and its intents are noted.
-    Standing(Held, Vec<Job<'a>>),
-    /// The lease is held; everything must be looked at anew.
-    Anew(Held),
-    /// Another add did the work.
-    Served(Record),
+impl<'a> View<'a> {
+    /// The targets, all of which an add needs, and the grants.
+    fn split(self) -> Result<(Vec<TargetView<'a>>, Vec<Grant>), Error> {
+        Ok((
+            self.targets.into_iter().collect::<Result<_, _>>()?,
+            self.grants,
+        ))
+    }
 }
 
-/// Puts the grant and takes the lease, with what is known already both at once: whoever else holds the lease either
-/// lists the grant or is waited for.
-async fn obtain<'a>(
-    call: Invocation<'_>,
-    reading: &Reading,
-    applied: &Applied,
-    fast: Option<Vec<Job<'a>>>,
-) -> Result<Obtained<'a>, Error> {
-    let mut applicant = Applicant::new(call, Kind::Add);
-    let grant =
-        call.aws
-            .state
-            .put_grant(&applied.network, applied.member.as_ref(), call.request_id);
-    let Some(jobs) = fast else {
-        grant.await?;
-        return wait(call, applicant, reading, applied).await;
+/// READS: the answer from reads alone, where they prove that the network is allowed.
+async fn already_allowed(
+    ctx: Context<'_>,
+    stored: &StoredLease,
+    targets: &[TargetView<'_>],
+    grants: &[Grant],
+    request: &AddRequest,
+) -> Result<Option<AddReport>, Error> {
+    let (key, now) = (&request.key, stored.clock.now());
+    // INVARIANT (NoAnswerDuringCut): what the reads show may be about to go.
+    if stored.record.is_cutting() && holds(Invariant::NoAnswerDuringCut) {
+        return Ok(None);
+    }
+    let entry: Vec<&Grant> = grants
+        .iter()
+        .filter(|grant| grant.key.is_same_entry(key))
+        .collect();
+    let is_alone = matches!(entry.as_slice(), [own] if own.key == *key
+        && !own.has_ended(now, ctx.config.cutoff())
+        && !is_void(&stored.record.void, key.member.as_ref(), own.granted_at));
+    let mut is_unexplained = entry.is_empty();
+    for target in targets {
+        let admission = target.coverage(&ctx.config.gate_sids, &key.network, grants, now);
+        match admission.map_err(|e| e.at(target.target.arn()))? {
+            Some(Admission::Unexplained) => {}
+            Some(Admission::ByGrants) => is_unexplained = false,
+            None => return Ok(None),
+        }
+    }
+    if !is_alone && !is_unexplained {
+        // INVARIANT (AnswerUnderLease): a grant that is put beside others' may be deleted with theirs.
+        if holds(Invariant::AnswerUnderLease) {
+            return Ok(None);
+        }
+        ctx.aws.state.put_grant(key, ctx.request_id).await?;
+    }
+    // INVARIANT (SameCuts): a cut that came and went between the reads has taken away what they show.
+    if holds(Invariant::SameCuts) {
+        let after = ctx.read(ctx.aws.state.lease()).await?;
+        if after.record.cuts != stored.record.cuts {
+            return Ok(None);
+        }
+    }
+    let version =
+        |view: &TargetView<'_>| view.current.as_ref()?.versions.as_ref().map(|v| v.default);
+    let outcome = |view: &TargetView<'_>| unwritten(view.target, version(view));
+    let targets = targets.iter().map(outcome).collect();
+    Ok(Some(AddReport {
+        targets,
+        added: false,
+        release: None,
+    }))
+}
+
+fn unwritten(target: &Target, version: Option<allowlist::VersionId>) -> TargetOutcome {
+    TargetOutcome {
+        arn: target.arn().to_owned(),
+        wrote: false,
+        version,
+        difference: allowlist::edit::Difference::default(),
+        percent_full: None,
+        listed: Vec::new(),
+    }
+}
+
+/// What a decision is made on beside the targets.
+struct Known<'k> {
+    record: &'k LeaseRecord,
+    clock: Clock,
+    grants: &'k [Grant],
+}
+
+/// What is to be published, decided for every target.
+struct Plan<'a> {
+    edit: Edit,
+    publications: Vec<Publication<'a>>,
+    /// Whether each target has a baseline already, in the order of the publications.
+    has_baseline: Vec<bool>,
+    /// Everybody who is on the lists then.
+    counted: Vec<Grant>,
+    /// Every grant that was listed.
+    grants: Vec<Grant>,
+}
+
+impl<'a> Plan<'a> {
+    /// COUNT, and the decision for every target on its base: refuses before anything is put.
+    fn decide(
+        ctx: Context<'a>,
+        request: &AddRequest,
+        known: &Known<'_>,
+        targets: Vec<TargetView<'a>>,
+        bases: Option<Vec<MergeBase>>,
+    ) -> Result<Self, Error> {
+        let key = &request.key;
+        let now = known.clock.now();
+        let mut listed: HashSet<Network> = targets
+            .iter()
+            .flat_map(|target| target.listed(&ctx.config.gate_sids))
+            .collect();
+        for base in bases.iter().flatten() {
+            listed.extend(networks(&base.document, &ctx.config.gate_sids));
+        }
+        let holder = bases.is_some();
+        let stored_own = known
+            .grants
+            .iter()
+            .find(|grant| holder && grant.key == *key);
+        let own = Grant {
+            key: key.clone(),
+            granted_at: stored_own.map_or(now, |g| g.granted_at),
+        };
+        let is_other = |grant: &&Grant| {
+            if holder {
+                grant.key != own.key
+            } else {
+                !grant.key.is_same_entry(key)
+            }
+        };
+        let mut candidates: Vec<Grant> = known.grants.iter().filter(is_other).cloned().collect();
+        candidates.push(own);
+        let counted = counted(ctx, known.record, &candidates, now, &listed);
+        if !counted.iter().any(|grant| grant.key == *key) {
+            return Err(over_share(ctx, request, &candidates));
+        }
+        let cutoff = ctx.config.cutoff();
+        let edit = Edit::Add {
+            own: key.network,
+            granted: Granted::new(&counted, cutoff),
+        };
+        let mut bases = bases.map(Vec::into_iter);
+        let (mut publications, mut has_baseline) = (Vec::new(), Vec::new());
+        for target in targets {
+            let arn = target.target.arn();
+            let current = target.current().map_err(|e| e.at(arn))?.clone();
+            let base = bases
+                .as_mut()
+                .and_then(Iterator::next)
+                .unwrap_or_else(|| MergeBase {
+                    document: current.document.clone(),
+                    force: !target.is_settled(),
+                    unread: None,
+                });
+            let baseline = baseline(ctx, &target, &base, known.grants).map_err(|e| e.at(arn))?;
+            has_baseline.push(target.baseline.is_some());
+            let rules = ctx.rules(target.target, baseline);
+            publications.push(Publication::decide(
+                rules,
+                target.record,
+                current,
+                base,
+                &edit,
+                &counted,
+            )?);
+        }
+        let grants = known.grants.to_vec();
+        Ok(Self {
+            edit,
+            publications,
+            has_baseline,
+            counted,
+            grants,
+        })
+    }
+}
+
+fn over_share(ctx: Context<'_>, request: &AddRequest, candidates: &[Grant]) -> Error {
+    let member = request.key.member.as_ref();
+    let entries: HashSet<Network> = candidates
+        .iter()
+        .filter(|grant| grant.key.member.as_ref() == member)
+        .map(|grant| grant.key.network)
+        .filter(|network| *network != request.key.network)
+        .collect();
+    Error::TooManyEntries {
+        held: entries.len(),
+        limit: ctx.config.max_grants_per_member,
+    }
+}
+
+/// The baseline that a decision needs: with a cutoff the stored one, or the one that is about to be captured.
+fn baseline(
+    ctx: Context<'_>,
+    view: &TargetView<'_>,
+    base: &MergeBase,
+    grants: &[Grant],
+) -> Result<Option<Baseline>, Error> {
+    if view.baseline.is_none() {
+        return may_capture(ctx, view, &base.document, grants).map(Some);
+    }
+    if ctx.config.cutoff().is_some() {
+        view.usable_baseline(ctx).map(Some)
+    } else {
+        Ok(None)
+    }
+}
+
+/// How an add came to its turn.
+enum Taken<'a> {
+    /// The lease is held, the view stands, and its intents are noted.
+    Planned(Lease, Plan<'a>),
+    /// The lease is held; everything must be looked at anew.
+    Anew(Lease),
+    /// Another add did the work.
+    Served(LeaseRecord),
+}
+
+/// PUT grant with TAKE: both at once where the view stands if the lease is still the one that was read. Everybody else
+/// who holds the lease either lists the grant or is waited for.
+async fn put_and_take<'a>(
+    ctx: Context<'a>,
+    stored: &StoredLease,
+    request: &AddRequest,
+    fast: Option<Plan<'a>>,
+) -> Result<Taken<'a>, Error> {
+    let mut candidate = Candidate::new(ctx, Writer::Add);
+    let Some(mut plan) = fast else {
+        put_grant(ctx, request).await?;
+        return wait(candidate, request).await;
     };
-    let mut record = applicant.record(call, reading);
-    let intended = with_intents(&record.targets, &jobs, Kind::Add);
-    let marks = std::mem::replace(&mut record.targets, intended);
+    let mut record = candidate.record(stored);
+    let now = stored.clock.now();
+    record.targets = with_intents(&record.targets, &mut plan.publications, Writer::Add, now);
     let noted = record.clone();
-    let (granted, taken) = join(grant, applicant.take(call, reading, record)).await;
-    let held = match (granted, taken?) {
-        (Ok(()), Some(held)) => held,
-        (Ok(()), None) => return wait(call, applicant, reading, applied).await,
+    let (put, taken) = join(put_grant(ctx, request), candidate.take(stored, record)).await;
+    let lease = match (put, taken?) {
+        (Ok(()), Some(lease)) => lease,
+        (Ok(()), None) => return wait(candidate, request).await,
         (Err(error), None) => return Err(error),
-        (Err(error), Some(held)) => {
-            Finish::new(call, held, marks, Vec::new(), true, Vec::new())
-                .run_and_log()
-                .await;
+        (Err(error), Some(mut lease)) => {
+            lease.record.targets.clone_from(&stored.record.targets);
+            Release::unwritten(ctx, lease).run().await;
             return Err(error);
         }
     };
     // Nobody of ours wrote since the lease was read, if it is as we noted it.
-    Ok(if held.record == noted {
-        Obtained::Standing(held, jobs)
+    Ok(if lease.record == noted {
+        Taken::Planned(lease, plan)
     } else {
-        Obtained::Anew(held)
+        Taken::Anew(lease)
     })
 }
 
-async fn wait<'a>(
-    call: Invocation<'_>,
-    mut applicant: Applicant,
-    reading: &Reading,
-    applied: &Applied,
-) -> Result<Obtained<'a>, Error> {
-    Ok(
-        match applicant
-            .wait(call, reading.etag.as_deref(), Some(&applied.network))
-            .await?
-        {
-            Turn::Held(held) => Obtained::Anew(held),
-            Turn::Served(record) => Obtained::Served(record),
-        },
-    )
-}
-
-/// A definite refusal leaves no new grant behind.
-async fn withdraw(call: Invocation<'_>, applied: &Applied, granted_before: bool, error: &Error) {
-    if error.is_transient() || granted_before {
-        return;
-    }
-    let Applied {
-        network, member, ..
-    } = applied.clone();
-    if let Err(e) = call
-        .aws
-        .state
-        .delete_grants(&[Grant {
-            network,
-            member,
-            granted_at: 0,
-        }])
-        .await
-    {
-        tracing::warn!(source.network = %network, error = e.chain(), "the grant of a refused request was not taken back");
+async fn put_grant(ctx: Context<'_>, request: &AddRequest) -> Result<(), Error> {
+    let put = ctx.aws.state.put_grant(&request.key, ctx.request_id).await;
+    // INVARIANT (GrantPutOnce): of two puts the first may land after the grant was removed.
+    match put {
+        Err(Error::Busy(_)) if !holds(Invariant::GrantPutOnce) => {
+            ctx.aws.state.put_grant(&request.key, ctx.request_id).await
+        }
+        put => put,
     }
 }
 
-/// The answer to a caller whose network somebody else has put in force.
-fn served(call: Invocation<'_>, record: &Record) -> Added {
-    let outcome = |target: &Target| {
-        let version = record
-            .mark(target.arn())
-            .last
-            .and_then(|last| last.parse().ok());
-        Outcome::without_write(target, Change::Added, version)
+async fn wait<'a>(mut candidate: Candidate<'a>, request: &AddRequest) -> Result<Taken<'a>, Error> {
+    let object = request.key.object();
+    let waiter = Waiter {
+        object: &object,
+        member: request.key.member.as_ref(),
     };
-    Added {
-        targets: call.config.targets.iter().map(outcome).collect(),
-        finish: None,
-    }
-}
-
-/// The answer from reads alone. Revoking the grants of others must not take this caller's way in, so where only those
-/// cover him he gets one of his own; one over his share is allowed all the same.
-async fn already_allowed(
-    call: Invocation<'_>,
-    seen: &Seen<'_>,
-    allowed: Allowed,
-    applied: &Applied,
-) -> Result<Added, Error> {
-    let Applied {
-        network,
-        member,
-        max_grants,
-    } = applied;
-    let share = check_share(&seen.grants, member.as_ref(), network, *max_grants);
-    if allowed.by_grants_only && !seen.holds(network, member.as_ref()) && share.is_ok() {
-        call.aws
-            .state
-            .put_grant(network, member.as_ref(), call.request_id)
-            .await?;
-    }
-    let outcome =
-        |((target, ..), version): (&(&Target, Mark, Option<Snapshot>), Option<VersionId>)| {
-            Outcome::without_write(target, Change::AlreadyAllowed, version)
-        };
-    Ok(Added {
-        targets: seen
-            .targets
-            .iter()
-            .zip(allowed.versions)
-            .map(outcome)
-            .collect(),
-        finish: None,
+    Ok(match candidate.wait(Some(waiter), |_, _| {}).await? {
+        Turn::Held(lease) => Taken::Anew(lease),
+        Turn::Served(record) => Taken::Served(record),
     })
 }
 
-/// What would be published on the strength of this look; `None` where it is not good enough to say.
-fn jobs<'a>(
-    call: Invocation<'a>,
-    seen: &Seen<'a>,
-    applied: &Applied,
-) -> Result<Option<Vec<Job<'a>>>, Error> {
-    let mut jobs = Vec::with_capacity(seen.targets.len());
-    for ((target, mark, snapshot), has_baseline) in seen.targets.iter().zip(&seen.baselines) {
-        let Some(snapshot) = snapshot.clone().filter(|snapshot| snapshot.fresh) else {
-            return Ok(None);
-        };
-        let base = Base {
-            document: snapshot.document.clone(),
-            snapshot,
-            force: !mark.pending.is_empty(),
-        };
-        jobs.push(job(
-            call,
-            applied,
-            target,
-            mark.clone(),
-            base,
-            *has_baseline,
-            &seen.grants,
-        )?);
+/// VIEW, BASE, COUNT for a holder; the own grant is put again if a cut has removed it meanwhile.
+async fn replan<'a>(
+    ctx: Context<'a>,
+    request: &AddRequest,
+    lease: &Lease,
+) -> Result<Plan<'a>, Error> {
+    let all: Vec<&Target> = ctx.config.targets.iter().collect();
+    let view = View::read_as_holder(ctx, &all, &lease.record, lease.clock).await?;
+    let clock = view.clock;
+    let (targets, grants) = view.split()?;
+    let bases = try_join_all(targets.iter().map(async |target| {
+        let base = target.base(ctx, clock).await;
+        base.map_err(|e| e.at(target.target.arn()))
+    }));
+    let bases = bases.await?;
+    // INVARIANT (GrantPutAgain): an entry must not be in force without a grant.
+    let is_listed = grants.iter().any(|grant| grant.key == request.key);
+    if !is_listed && holds(Invariant::GrantPutAgain) {
+        put_grant(ctx, request).await?;
     }
-    Ok(Some(jobs))
+    let known = Known {
+        record: &lease.record,
+        clock,
+        grants: &grants,
+    };
+    Plan::decide(ctx, request, &known, targets, Some(bases))
 }
 
-/// Decides about one target.
-fn job<'a>(
-    call: Invocation<'_>,
-    applied: &Applied,
-    target: &'a Target,
-    mark: Mark,
-    base: Base,
-    has_baseline: bool,
-    grants: &[Grant],
-) -> Result<Job<'a>, Error> {
-    let limit = call.config.limit(target);
-    let sids = &call.config.gate_sids;
-    let new = admit(&base.document, sids, limit, &applied.network, grants)
-        .map_err(|e| e.at(target.arn()))?;
-    if !has_baseline {
-        capturable(call, target, &base.document, grants).map_err(|e| e.at(target.arn()))?;
+/// PUBLISH, capture, drop older objects of the entry, and the answer with its release.
+async fn execute(
+    ctx: Context<'_>,
+    request: &AddRequest,
+    mut lease: Lease,
+    mut plan: Plan<'_>,
+    noted: bool,
+    had_grant: bool,
+) -> Result<AddReport, PartialFailure> {
+    let firsts = plan
+        .publications
+        .iter()
+        .zip(&plan.has_baseline)
+        .filter(|(_, has)| !**has);
+    let firsts = firsts.map(|(publication, _)| publication);
+    if let Err(error) = capture_roles(ctx, firsts, &plan.grants).await {
+        return Err(refuse(ctx, request, lease, error, had_grant).await.into());
     }
-    Ok(Job {
-        target,
-        base,
-        new,
-        mark,
-        wants_before: !has_baseline,
-    })
-}
-
-/// An add that holds the lease.
-struct Holder<'a> {
-    call: Invocation<'a>,
-    applied: &'a Applied,
-    held: Held,
-    granted_before: bool,
-    grants: Vec<Grant>,
-}
-
-impl<'a> Holder<'a> {
-    async fn decide(&mut self) -> Result<Vec<Job<'a>>, Error> {
-        let (call, applied) = (self.call, self.applied);
-        let marks: Vec<(&Target, Mark)> = call
-            .config
-            .targets
-            .iter()
-            .map(|target| (target, self.held.record.mark(target.arn())))
-            .collect();
-        let bases = try_join_all(marks.iter().map(async |(target, mark)| {
-            let snapshot = in_force(call, target, mark).await?;
-            base(call, target, mark, snapshot).await
-        }));
-        let baselines = try_join_all(
-            marks
-                .iter()
-                .map(|(target, mark)| has_baseline(call, target, mark)),
-        );
-        let (bases, (baselines, grants)) = try_join(
-            bases,
-            try_join(baselines, call.read(call.aws.state.grants())),
-        )
-        .await?;
-        self.grants = grants;
-        check_share(
-            &self.grants,
-            applied.member.as_ref(),
-            &applied.network,
-            applied.max_grants,
-        )?;
-        let own =
-            |grant: &Grant| grant.network == applied.network && grant.member == applied.member;
-        if !self.grants.iter().any(own) {
-            // A reset has removed it meanwhile.
-            call.aws
-                .state
-                .put_grant(&applied.network, applied.member.as_ref(), call.request_id)
-                .await?;
+    publish(
+        ctx,
+        &mut lease,
+        &mut plan.publications,
+        &plan.edit,
+        Writer::Add,
+        noted,
+    )
+    .await;
+    let outcomes = outcomes(&plan);
+    let errors: Vec<Error> = plan
+        .publications
+        .iter_mut()
+        .filter_map(Publication::take_error)
+        .collect();
+    if let Some(error) = errors.first() {
+        if !error.is_transient() && !had_grant && !take_back(ctx, request).await {
+            let error = Error::Busy("S3 did not say whether it deleted an entry".to_owned());
+            return Err(without_release(error, &mut lease, ctx, &plan).await.into());
         }
-        let decisions = marks.into_iter().zip(bases).zip(baselines);
-        decisions
-            .map(|(((target, mark), base), has)| {
-                job(call, applied, target, mark, base, has, &self.grants)
-            })
-            .collect()
-    }
-
-    /// Publishes, captures baselines and prepares the release.
-    async fn apply(mut self, jobs: Vec<Job<'a>>, noted: bool) -> Result<Added, Failed> {
-        let call = self.call;
-        if let Err(error) = capture_roles(call, &jobs, &self.grants).await {
-            return Err(self.give_up(error).await.into());
-        }
-        let rebase = |target: &Target, other: &Document| {
-            admit(
-                other,
-                &call.config.gate_sids,
-                call.config.limit(target),
-                &self.applied.network,
-                &self.grants,
-            )
-        };
-        let published = publish(call, &mut self.held, jobs, Kind::Add, noted, &rebase).await;
-        self.conclude(published).await
-    }
-
-    async fn conclude(self, published: Published<'a>) -> Result<Added, Failed> {
-        let Published {
-            results,
-            mut marks,
-            accounted,
-        } = published;
-        let (mut done, mut error) = (Vec::new(), None);
-        for result in results {
-            match result {
-                Ok(one) => done.push(one),
-                Err(e) => error = error.or(Some(e)),
-            }
-        }
-        let captured = join_all(done.iter().map(|one| capture(self.call, one, &self.grants))).await;
-        for (one, captured) in done.iter().zip(captured) {
-            // Until the baseline is saved the mark is not: the next add captures it then.
-            if let Err(e) = captured {
-                tracing::error!(
-                    target.arn = one.target.arn(),
-                    error = e.chain(),
-                    "the baseline was not saved"
-                );
-                if let (Some(mark), Some(held)) = (
-                    marks.get_mut(one.target.arn()),
-                    self.held.record.targets.get(one.target.arn()),
-                ) {
-                    *mark = held.clone();
-                }
-            }
-        }
-        let networks = if error.is_none() {
-            self.covered(&done)
-        } else {
-            Vec::new()
-        };
-        let outcomes = done.iter().map(|one| self.outcome(one)).collect();
-        let surplus = done
-            .into_iter()
-            .map(|one| (one.target.clone(), one.surplus))
-            .collect();
-        let Some(error) = error else {
-            let finish = Finish::new(self.call, self.held, marks, networks, accounted, surplus);
-            return Ok(Added {
-                targets: outcomes,
-                finish: Some(finish),
-            });
-        };
-        withdraw(self.call, self.applied, self.granted_before, &error).await;
-        Finish::new(self.call, self.held, marks, networks, accounted, surplus)
-            .run_and_log()
+        Release::new(ctx, lease, &plan.publications, Vec::new())
+            .run()
             .await;
-        let written = outcomes
+        let done = outcomes
             .into_iter()
-            .filter(|outcome: &Outcome| outcome.change == Change::Added)
+            .filter(|outcome| outcome.wrote)
             .collect();
-        Err(Failed { error, written })
+        return Err(PartialFailure { errors, done });
     }
+    let is_older =
+        |grant: &&Grant| grant.key.is_same_entry(&request.key) && grant.key != request.key;
+    let older: Vec<GrantKey> = plan
+        .grants
+        .iter()
+        .filter(is_older)
+        .map(|grant| grant.key.clone())
+        .collect();
+    if let Err(error) = ctx.aws.state.delete_grants(&older).await {
+        return Err(without_release(error, &mut lease, ctx, &plan).await.into());
+    }
+    capture_policies(ctx, &mut plan).await;
+    let is_unverified = plan.publications.iter().any(Publication::is_unverified);
+    let served = if is_unverified {
+        Vec::new()
+    } else {
+        in_force(ctx, request, &plan)
+    };
+    let added = outcomes.iter().any(|outcome| outcome.wrote);
+    let release = Some(Release::new(ctx, lease, &plan.publications, served));
+    Ok(AddReport {
+        targets: outcomes,
+        added,
+        release,
+    })
+}
 
-    fn outcome(&self, done: &Done<'_>) -> Outcome {
-        let Done {
-            target,
-            version,
-            document,
-            replaced,
-            wrote,
-            ..
-        } = done;
-        let entries = || difference(replaced, document, &self.call.config.gate_sids, &[]).restored;
-        Outcome {
-            arn: target.arn().to_owned(),
-            change: if *wrote {
-                Change::Added
-            } else {
-                Change::AlreadyAllowed
-            },
-            version: *version,
-            percent_full: wrote.then(|| document.size() * 100 / self.call.config.limit(target)),
-            listed: if *wrote {
-                entries()
-                    .into_iter()
-                    .map(|entry| self.listed(entry))
-                    .collect()
-            } else {
-                Vec::new()
-            },
+/// The fate of a delete is not known: the lease is not given back, so that nobody works while it may land.
+async fn without_release(
+    error: Error,
+    lease: &mut Lease,
+    ctx: Context<'_>,
+    plan: &Plan<'_>,
+) -> Error {
+    // INVARIANT (DeleteFate): a delete that lands later may take away a grant that was put meanwhile.
+    let targets = super::publish::targets_after(lease, &plan.publications);
+    if holds(Invariant::DeleteFate) {
+        if let Err(e) = super::lease::renew(ctx, lease, targets).await {
+            tracing::warn!(
+                error = e.chain(),
+                "what was written was not noted in lease.json"
+            );
         }
+    } else {
+        Release::new(ctx, lease.clone(), &plan.publications, Vec::new())
+            .run()
+            .await;
     }
+    error
+}
 
-    /// Whose an entry is that was put on the list.
-    fn listed(&self, entry: String) -> Addition {
-        let Applied {
-            network, member, ..
-        } = self.applied;
-        let parsed: Option<Network> = entry.parse().ok();
-        let grants = self
+fn outcomes(plan: &Plan<'_>) -> Vec<TargetOutcome> {
+    let mut members: BTreeMap<Network, Vec<Member>> = BTreeMap::new();
+    for grant in &plan.counted {
+        members
+            .entry(grant.key.network)
+            .or_default()
+            .extend(grant.key.member.clone());
+    }
+    let outcome = |publication: &Publication<'_>| {
+        let mut outcome = publication.outcome(&[]);
+        let listed = |entry: &String| {
+            let parsed: Option<Network> = entry.parse().ok();
+            let mut members = parsed
+                .and_then(|n| members.get(&n).cloned())
+                .unwrap_or_default();
+            members.sort();
+            members.dedup();
+            Addition {
+                network: entry.clone(),
+                members,
+            }
+        };
+        if outcome.wrote {
+            outcome.listed = outcome.difference.restored.iter().map(listed).collect();
+        }
+        outcome
+    };
+    plan.publications.iter().map(outcome).collect()
+}
+
+/// The grants that every target covers now: their owners need no version of their own. A grant with older objects of its
+/// entry beside it is left to its owner, who deletes those.
+fn in_force(ctx: Context<'_>, request: &AddRequest, plan: &Plan<'_>) -> Vec<String> {
+    let coverage = |publication: &Publication<'_>| {
+        let gate = Gate::find(&publication.new, &ctx.config.gate_sids);
+        gate.map(|gate| gate.coverage(&publication.new))
+            .unwrap_or_default()
+    };
+    let lists: Vec<_> = plan.publications.iter().map(coverage).collect();
+    let is_alone = |grant: &Grant| {
+        let same = plan
             .grants
             .iter()
-            .filter(|grant| Some(grant.network) == parsed);
-        let mut members: Vec<Member> = grants.filter_map(|grant| grant.member.clone()).collect();
-        members.extend(member.clone().filter(|_| parsed == Some(*network)));
-        members.sort();
-        members.dedup();
-        Addition {
-            network: entry,
-            members,
+            .filter(|other| other.key.is_same_entry(&grant.key));
+        grant.key == request.key || same.count() == 1
+    };
+    let is_covered = |grant: &&Grant| lists.iter().all(|list| list.covers(&grant.key.network));
+    let served = plan
+        .counted
+        .iter()
+        .filter(is_covered)
+        .filter(|grant| is_alone(grant));
+    served.map(|grant| grant.key.object()).collect()
+}
+
+/// Saves the baselines of policies whose first version of ours this is. Until that is done the write stays noted: the
+/// next add saves it.
+async fn capture_policies(ctx: Context<'_>, plan: &mut Plan<'_>) {
+    let firsts = plan
+        .publications
+        .iter_mut()
+        .zip(&plan.has_baseline)
+        .filter(|(_, has)| !**has);
+    let grants = &plan.grants;
+    let captures = firsts.map(async |(publication, _)| {
+        if let Err(e) = capture(ctx, publication, grants).await {
+            let arn = publication.target().arn();
+            tracing::error!(
+                outcome = "baseline_not_captured",
+                target.arn = arn,
+                error = e.chain(),
+                "the baseline of {arn} was not saved: the next add tries again"
+            );
+            publication.leave_unverified();
+        }
+    });
+    join_all(captures).await;
+}
+
+/// Gives the lease back without having written. The grant of a definite refusal is deleted before that.
+async fn refuse(
+    ctx: Context<'_>,
+    request: &AddRequest,
+    lease: Lease,
+    error: Error,
+    had_grant: bool,
+) -> Error {
+    let is_over_share = matches!(error, Error::TooManyEntries { .. });
+    let is_definite = is_over_share || !error.is_transient() && !had_grant;
+    if is_definite && !take_back(ctx, request).await {
+        // INVARIANT (DeleteFate): the lease runs out before anybody else works.
+        return Error::Busy("S3 did not say whether it deleted an entry".to_owned());
+    }
+    Release::unwritten(ctx, lease).run().await;
+    error
+}
+
+/// Deletes the own grant of a refused request; `false` when it may still be deleted later.
+async fn take_back(ctx: Context<'_>, request: &AddRequest) -> bool {
+    match ctx.aws.state.delete_grants([&request.key]).await {
+        Ok(()) => true,
+        Err(e) => {
+            tracing::warn!(
+                source.network = %request.key.network,
+                error = e.chain(),
+                "the grant of a refused request for {} was not deleted",
+                request.key.network
+            );
+            !matches!(e, Error::Busy(_)) || !holds(Invariant::DeleteFate)
         }
     }
+}
 
-    /// The networks that every target covers now: waiters among them need no version of their own.
-    fn covered(&self, done: &[Done<'_>]) -> Vec<Network> {
-        let mut networks = networks_by_age(&self.grants);
-        networks.push(self.applied.network);
-        let coverage = |one: &Done<'_>| {
-            let gate = Gate::find(&one.document, &self.call.config.gate_sids);
-            gate.map(|gate| gate.coverage(&one.document))
-                .unwrap_or_default()
-        };
-        let lists: Vec<Coverage> = done.iter().map(coverage).collect();
-        networks.retain(|network| lists.iter().all(|listed| listed.covers(network)));
-        networks.dedup();
-        networks
-    }
-
-    /// Gives the lease back without having written; a grant is taken back before that, so that nobody publishes it.
-    async fn give_up(self, error: Error) -> Error {
-        withdraw(self.call, self.applied, self.granted_before, &error).await;
-        Finish::unwritten(self.call, self.held).run_and_log().await;
-        error
+/// The answer to a caller whose grant another add has put in force.
+fn served(ctx: Context<'_>, record: &LeaseRecord) -> AddReport {
+    let outcome = |target: &Target| {
+        let version = record.target(target.arn()).last_version().ok().flatten();
+        TargetOutcome {
+            wrote: true,
+            ..unwritten(target, version)
+        }
+    };
+    let targets = ctx.config.targets.iter().map(outcome).collect();
+    AddReport {
+        targets,
+        added: true,
+        release: None,
     }
 }

@@ -1,416 +1,527 @@
-//! Putting new documents in force under the lease, and making sure that nothing was overtaken on the way.
+//! PUBLISH: putting new documents in force under the lease, and making sure that nothing was overtaken on the way.
 //!
 //! IAM has no compare-and-swap, but version ids only grow: when the id that `CreatePolicyVersion` returns is not the
-//! one after the newest that was decided on, somebody outside wrote in between (or the list was stale). Then the
-//! versions in the gap are read and the change is made again on top of the newest foreign one.
+//! one after the newest that was decided on, somebody outside wrote in between. Then the versions in the gap are read
+//! and the change is made again on top of the newest foreign one. That is fencing by version id.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::future::join_all;
-use tokio::time::Instant;
-
-use super::Invocation;
-use super::attempt::{Attempt, Run};
-use super::holder::renew;
-use super::snapshot::{Snapshot, document_of, foreign, is_own, last_version, noted_version};
-use crate::aws::lease::Held;
-use crate::planted::{Fault, planted};
 use allowlist::document::Document;
+use allowlist::edit::{Difference, Edit, TargetRules, difference};
 use allowlist::error::Error;
-use allowlist::lease::{Intent, Kind, Mark, RENEW_BELOW};
+use allowlist::grant::Grant;
+use allowlist::invariant::{Invariant, holds};
+use allowlist::lease::{Intent, TargetRecord, Writer};
 use allowlist::target::Target;
-use allowlist::versions::{KEPT_VERSIONS, VersionId, Versions};
+use allowlist::versions::{MAX_VERSIONS, VERSIONS_AFTER_PRUNE, VersionId};
+use futures_util::future::join_all;
+
+use super::lease::{must_renew, renew};
+use super::view::{Current, MergeBase};
+use super::write::Attempt;
+use super::{Context, TargetOutcome};
+use crate::aws::lease::Lease;
 
 /// How often a change is made again on top of an outsider's before the request is given up with 503.
 const MERGES: usize = 3;
 
-/// How a change is made again on top of a document that it overtook.
-pub type Rebase<'f> = dyn Fn(&Target, &Document) -> Result<Document, Error> + Sync + 'f;
+/// How many replaced documents of a role are remembered: more than are written while IAM lags.
+const REPLACED: usize = 10;
 
-/// What a decision is made on: the document in force, or what a dead writer found before its unverified writes.
-#[derive(Debug)]
-pub struct Base {
-    /// What IAM showed.
-    pub snapshot: Snapshot,
-    /// The document to build on.
-    pub document: Document,
-    /// Publish even when nothing seems to differ: what is in force may not be what IAM showed.
-    pub force: bool,
+/// A policy's versions as far as they are known: those that were listed and made, less those that are gone.
+#[derive(Clone, Debug)]
+pub struct Versions {
+    existing: BTreeSet<VersionId>,
+    gone: BTreeSet<VersionId>,
+    default: VersionId,
 }
 
-/// Finds the document to build on.
-///
-/// # Errors
-/// As [`foreign`].
-pub async fn base(
-    call: Invocation<'_>,
-    target: &Target,
-    mark: &Mark,
-    snapshot: Snapshot,
-) -> Result<Base, Error> {
-    let force = !snapshot.fresh || !mark.pending.is_empty();
-    let mut document = snapshot.document.clone();
-    if let (Some(versions), Some(first)) = (&snapshot.versions, mark.pending.first()) {
-        let newest = versions.newest().next();
-        let found = foreign(
-            call,
-            target,
-            noted_version(&first.seen)?,
-            newest,
-            &mark.pending,
-        )
-        .await?
-        .0;
-        document = match found {
-            Some((_, document)) => document,
-            None => document_of(call, target, noted_version(&first.base)?)
-                .await?
-                .unwrap_or(document),
-        };
+impl Versions {
+    fn new(listed: &allowlist::Versions) -> Self {
+        let existing = listed.ids.iter().copied().chain([listed.default]).collect();
+        Self {
+            existing,
+            gone: BTreeSet::new(),
+            default: listed.default,
+        }
     }
-    // A stale look at a role is settled by the looks before: a trust policy that still differs was edited outside.
-    let force = force && (snapshot.versions.is_some() || !mark.pending.is_empty());
-    Ok(Base {
-        snapshot,
-        document,
-        force,
-    })
-}
 
-/// A decision about one target, ready to be applied.
-#[derive(Debug)]
-pub struct Job<'a> {
-    /// The target.
-    pub target: &'a Target,
-    /// What it was decided on.
-    pub base: Base,
-    /// The document to put in force.
-    pub new: Document,
-    /// What the lease said about the target before.
-    pub mark: Mark,
-    /// Whether the document before our first version is to be remembered.
-    pub wants_before: bool,
-}
+    /// Adds what a list shows. It may be stale: what is known to be gone stays so.
+    pub(super) fn learn(&mut self, listed: &allowlist::Versions) {
+        // INVARIANT (GoneStaysGone): a stale list would have the same version deleted again and again.
+        if holds(Invariant::GoneStaysGone) {
+            self.existing
+                .extend(listed.ids.iter().filter(|id| !self.gone.contains(id)));
+            self.default = self.default.max(listed.default);
+        } else {
+            self.existing = listed.ids.iter().copied().collect();
+            self.default = listed.default;
+        }
+    }
 
-impl Job<'_> {
-    /// Whether there is nothing to write.
+    /// A new default version was made.
+    pub(super) fn made(&mut self, id: VersionId) {
+        self.existing.insert(id);
+        self.default = id;
+    }
+
+    /// A version does not exist any more.
+    pub fn forget(&mut self, id: VersionId) {
+        self.existing.remove(&id);
+        self.gone.insert(id);
+    }
+
+    /// A version that cannot be deleted, because it is the default after all.
+    pub(super) fn keep(&mut self, id: VersionId) {
+        self.existing.remove(&id);
+    }
+
+    /// Whether there is no room for one more.
+    pub(super) fn is_full(&self) -> bool {
+        self.existing.len() >= MAX_VERSIONS
+    }
+
+    /// The oldest version but for the default.
+    pub(super) fn oldest(&self) -> Option<VersionId> {
+        self.existing.iter().copied().find(|id| *id != self.default)
+    }
+
+    /// The next version to prune, if there are more than should remain.
     #[must_use]
-    pub fn is_unchanged(&self) -> bool {
-        self.new == self.base.snapshot.document && !self.base.force
-    }
-
-    /// The intent to note before the write.
-    #[must_use]
-    pub fn intent(&self, kind: Kind) -> Intent {
-        let Base { snapshot, .. } = &self.base;
-        Intent {
-            seen: snapshot.seen(),
-            base: snapshot.base(),
-            sha256: self.new.sha256(),
-            kind,
-        }
-    }
-}
-
-/// The marks with the intents of the jobs that write.
-#[must_use]
-pub fn with_intents(
-    marks: &BTreeMap<String, Mark>,
-    jobs: &[Job<'_>],
-    kind: Kind,
-) -> BTreeMap<String, Mark> {
-    let mut marks = marks.clone();
-    if planted(Fault::ForgetIntent) {
-        return marks;
-    }
-    for job in jobs.iter().filter(|job| !job.is_unchanged()) {
-        marks
-            .entry(job.target.arn().to_owned())
-            .or_default()
-            .pending
-            .push(job.intent(kind));
-    }
-    marks
-}
-
-/// What became of one job.
-#[derive(Debug)]
-pub struct Done<'a> {
-    /// The target.
-    pub target: &'a Target,
-    /// The version now in force; `None` for a role.
-    pub version: Option<VersionId>,
-    /// The document now in force.
-    pub document: Document,
-    /// The document that was in force before, as far as IAM showed.
-    pub replaced: Document,
-    /// Whether anything was written.
-    pub wrote: bool,
-    /// The document that was in force before the first version of ours, when this publish made that version: what a
-    /// baseline is captured from.
-    pub before_us: Option<Document>,
-    /// What pruning is to delete.
-    pub surplus: Vec<VersionId>,
-}
-
-/// What became of all jobs.
-#[derive(Debug)]
-pub struct Published<'a> {
-    /// In the order of the jobs.
-    pub results: Vec<Result<Done<'a>, Error>>,
-    /// The marks to release the lease with.
-    pub marks: BTreeMap<String, Mark>,
-    /// Every write was answered or seen. Otherwise one may still land, and the lease must run out by itself.
-    pub accounted: bool,
-}
-
-/// Applies the decisions. With `noted` the intents are in `lease.json` already.
-pub async fn publish<'a>(
-    call: Invocation<'_>,
-    held: &mut Held,
-    jobs: Vec<Job<'a>>,
-    kind: Kind,
-    noted: bool,
-    rebase: &Rebase<'_>,
-) -> Published<'a> {
-    let mut runs: Vec<Run<'a>> = jobs.into_iter().map(|job| Run::new(job, kind)).collect();
-    let mut to_note = !noted && runs.iter().any(|run| run.result.is_none());
-    let mut merges = 0;
-    while runs.iter().any(|run| run.result.is_none()) {
-        if (to_note || held.ends.saturating_duration_since(Instant::now()) < RENEW_BELOW)
-            && let Err(e) = renew(call, held, noted_marks(held, &runs)).await
-        {
-            let reason = e.to_string();
-            for run in runs.iter_mut().filter(|run| run.result.is_none()) {
-                run.result = Some(Err(Error::Busy(reason.clone())));
-            }
-            break;
-        }
-        to_note = false;
-        let ends = held.ends;
-        let attempts = runs
-            .iter_mut()
-            .filter(|run| run.result.is_none())
-            .map(async |run| {
-                let outcome = run.attempt(call, ends).await;
-                (run, outcome)
-            });
-        let mut overtook = false;
-        for (run, outcome) in join_all(attempts).await {
-            match outcome {
-                Ok(Attempt::Verified(version)) => run.result = Some(Ok(version)),
-                Ok(Attempt::LeaseShort) => {}
-                Ok(Attempt::Overtook(document)) => match rebase(run.job.target, &document) {
-                    Ok(merged) if merged == run.new => run.result = Some(Ok(run.seen)),
-                    Ok(merged) => {
-                        overtook = true;
-                        run.go_on_with(merged, kind);
-                    }
-                    Err(e) => run.result = Some(Err(e.at(run.job.target.arn()))),
-                },
-                Err(e) => run.result = Some(Err(e.at(run.job.target.arn()))),
-            }
-        }
-        if overtook {
-            merges += 1;
-            to_note = true;
-        }
-        if merges == MERGES {
-            for run in runs.iter_mut().filter(|run| run.result.is_none()) {
-                run.result = Some(Err(Error::Busy(
-                    "somebody else keeps changing the policy".to_owned(),
-                )));
-            }
-        }
-    }
-    finish(call, held, runs).await
-}
-
-/// The marks in `lease.json` with all intents of the runs.
-fn noted_marks(held: &Held, runs: &[Run<'_>]) -> BTreeMap<String, Mark> {
-    let mut marks = held.record.targets.clone();
-    if planted(Fault::ForgetIntent) {
-        return marks;
-    }
-    for run in runs.iter().filter(|run| !run.own.is_empty()) {
-        marks
-            .entry(run.job.target.arn().to_owned())
-            .or_default()
-            .pending
-            .clone_from(&run.own);
-    }
-    marks
-}
-
-async fn finish<'a>(call: Invocation<'_>, held: &Held, runs: Vec<Run<'a>>) -> Published<'a> {
-    let mut marks = noted_marks(held, &runs);
-    let accounted = runs.iter().all(|run| run.unanswered == 0);
-    let mut results = Vec::with_capacity(runs.len());
-    for mut run in runs {
-        let arn = run.job.target.arn();
-        let result = match run.result.take() {
-            Some(Ok(version)) => Ok(run.done(call, version, &mut marks).await),
-            Some(Err(e)) => {
-                // Certainly nothing was written: there is nothing for the next holder to resolve.
-                if run.wrote_nothing() {
-                    marks.insert(arn.to_owned(), run.job.mark);
-                }
-                Err(e)
-            }
-            None => Err(Error::Busy("there was not enough time".to_owned())),
-        };
-        results.push(result);
-    }
-    Published {
-        results,
-        marks,
-        accounted,
-    }
-}
-
-impl<'a> Run<'a> {
-    fn new(job: Job<'a>, kind: Kind) -> Self {
-        let versions = job.base.snapshot.versions.clone();
-        let seen = versions.as_ref().map(Versions::newest);
-        let mut own = job.mark.pending.clone();
-        let result = if job.is_unchanged() {
-            Some(Ok(None))
+    pub fn surplus(&self) -> Option<VersionId> {
+        if self.existing.len() > VERSIONS_AFTER_PRUNE {
+            self.oldest()
         } else {
             None
-        };
-        if result.is_none() {
-            own.push(job.intent(kind));
-        }
-        let replaced = job.base.snapshot.document.sha256();
-        Self {
-            new: job.new.clone(),
-            job,
-            own,
-            versions,
-            seen,
-            replaced,
-            unanswered: 0,
-            result,
         }
     }
 
-    /// Goes on with a document merged onto one that was overtaken: what is in force now is our last version.
-    fn go_on_with(&mut self, merged: Document, kind: Kind) {
-        tracing::warn!(
-            target.arn = self.job.target.arn(),
-            "somebody else changed the document meanwhile: merging onto it"
-        );
-        let noted = self
+    /// The ids that are left.
+    #[must_use]
+    pub fn ids(&self) -> Vec<VersionId> {
+        self.existing.iter().copied().collect()
+    }
+}
+
+/// What a publication has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// There was nothing to write.
+    Unchanged,
+    /// In force, and nothing was overtaken. The version is `None` for a role.
+    Verified(Option<VersionId>),
+    /// In force, but a version that may have been overtaken cannot be read yet: its intent stays.
+    Unverified(VersionId),
+}
+
+/// The change of one target, from the decision to the answer.
+#[derive(Debug)]
+pub struct Publication<'a> {
+    /// The target with its rules.
+    pub rules: TargetRules<'a>,
+    /// What the lease said about it before.
+    pub(super) record: TargetRecord,
+    /// What was in force before.
+    pub(super) current: Current,
+    /// What the decision was made on.
+    pub(super) base: Document,
+    /// The document to put in force.
+    pub new: Document,
+    /// Every intent noted for the target, inherited ones included.
+    pub(super) intents: Vec<Intent>,
+    /// The objects of the grants in the new document.
+    keys: Vec<String>,
+    /// The newest version that was decided on; `None` for a role.
+    pub(super) seen: Option<VersionId>,
+    /// A policy's versions; `None` for a role.
+    pub(super) versions: Option<Versions>,
+    /// The fingerprint of the trust policy that is replaced.
+    pub(super) replaced: String,
+    /// A version that another function may have overtaken, and that cannot be read yet.
+    unread: Option<VersionId>,
+    /// How many writes were not answered.
+    pub(super) unanswered: usize,
+    /// What it has come to; `None` while there is something to do.
+    pub result: Option<Result<Published, Error>>,
+}
+
+impl<'a> Publication<'a> {
+    /// Decides about one target.
+    ///
+    /// # Errors
+    /// As [`Edit::apply`], naming the target.
+    pub fn decide(
+        rules: TargetRules<'a>,
+        record: TargetRecord,
+        current: Current,
+        base: MergeBase,
+        edit: &Edit,
+        granted: &[Grant],
+    ) -> Result<Self, Error> {
+        let target = rules.target;
+        let new = edit
+            .apply(&rules, &base.document)
+            .map_err(|e| e.at(target.arn()))?;
+        let is_unchanged = target.is_same(&new, &current.document) && !base.force;
+        Ok(Self {
+            keys: granted.iter().map(|grant| grant.key.object()).collect(),
+            intents: record.pending.clone(),
+            seen: current.versions.as_ref().map(allowlist::Versions::newest),
+            versions: current.versions.as_ref().map(Versions::new),
+            replaced: target.fingerprint(&current.document),
+            result: is_unchanged.then_some(Ok(Published::Unchanged)),
+            unanswered: 0,
+            unread: base.unread,
+            base: base.document,
+            rules,
+            record,
+            current,
+            new,
+        })
+    }
+
+    /// The target.
+    #[must_use]
+    pub fn target(&self) -> &'a Target {
+        self.rules.target
+    }
+
+    /// Whether something was written, and is in force.
+    #[must_use]
+    pub fn wrote(&self) -> bool {
+        matches!(
+            self.result,
+            Some(Ok(Published::Verified(_) | Published::Unverified(_)))
+        )
+    }
+
+    /// Whether a version that may have been overtaken cannot be read yet.
+    #[must_use]
+    pub fn is_unverified(&self) -> bool {
+        matches!(self.result, Some(Ok(Published::Unverified(_))))
+    }
+
+    /// Whether the fate of every write is known.
+    #[must_use]
+    pub fn is_accounted(&self) -> bool {
+        self.unanswered == 0
+    }
+
+    /// The version in force now; `None` for a role, and after a failure.
+    #[must_use]
+    pub fn version(&self) -> Option<VersionId> {
+        match self.result.as_ref()? {
+            Ok(Published::Verified(id)) => *id,
+            Ok(Published::Unverified(id)) => Some(*id),
+            Ok(Published::Unchanged) => self.version_before(),
+            Err(_) => None,
+        }
+    }
+
+    /// The version that was in force before; `None` for a role.
+    #[must_use]
+    pub fn version_before(&self) -> Option<VersionId> {
+        self.current
+            .versions
+            .as_ref()
+            .map(|versions| versions.default)
+    }
+
+    /// Whether the target was left as it was, or its state is not known.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        !matches!(self.result, Some(Ok(_)))
+    }
+
+    /// Why it failed, once: what `lease.json` says about the target afterwards stays the same.
+    pub fn take_error(&mut self) -> Option<Error> {
+        let told = Err(Error::Busy("told already".to_owned()));
+        match self.result.take() {
+            Some(Err(error)) => {
+                self.result = Some(told);
+                Some(error)
+            }
+            other => {
+                self.result = other;
+                None
+            }
+        }
+    }
+
+    /// What a write has come to that overtook nothing itself: what it inherited may still be unread.
+    fn verified(&self, version: Option<VersionId>) -> Published {
+        match (self.unread, version) {
+            (Some(unread), Some(id)) => {
+                report_unread(self.target(), unread, id);
+                Published::Unverified(id)
+            }
+            _ => Published::Verified(version),
+        }
+    }
+
+    /// Keeps the intents of a write that is in force, for the next holder.
+    pub(super) fn leave_unverified(&mut self) {
+        if let Some(Ok(Published::Verified(Some(id)))) = self.result {
+            self.result = Some(Ok(Published::Unverified(id)));
+        }
+    }
+
+    /// How the new document differs from what was in force.
+    #[must_use]
+    pub fn difference(&self, grants: &[Grant]) -> Difference {
+        difference(&self.rules, &self.current.document, &self.new, grants)
+    }
+
+    /// The outcome, for reports.
+    #[must_use]
+    pub fn outcome(&self, grants: &[Grant]) -> TargetOutcome {
+        let full = self.new.size() * 100 / self.rules.limit.max(1);
+        TargetOutcome {
+            arn: self.target().arn().to_owned(),
+            wrote: self.wrote(),
+            version: self.version(),
+            difference: self.difference(grants),
+            percent_full: self.wrote().then_some(full),
+            listed: Vec::new(),
+        }
+    }
+
+    /// The intent to note before the first write.
+    fn first_intent(&self, writer: Writer, at: i64) -> Intent {
+        let target = self.target();
+        Intent {
+            seen: self.current.seen(target),
+            base: self.current.base(target),
+            sha256: target.fingerprint(&self.new),
+            kind: writer,
+            keys: self.keys.clone(),
+            at,
+        }
+    }
+
+    /// Goes on with a document that was merged onto an overtaken one: what is in force now is our last version.
+    fn merge(&mut self, merged: Document, writer: Writer, at: i64) {
+        let last = self
             .seen
             .map_or_else(|| self.replaced.clone(), |id| id.to_string());
-        self.own.push(Intent {
-            seen: noted.clone(),
-            base: noted,
-            sha256: merged.sha256(),
-            kind,
+        self.intents.push(Intent {
+            seen: last.clone(),
+            base: last,
+            sha256: self.target().fingerprint(&merged),
+            kind: writer,
+            keys: self.keys.clone(),
+            at,
         });
         self.new = merged;
     }
 
-    /// Concludes a verified run, and marks what it wrote.
-    async fn done(
-        self,
-        call: Invocation<'_>,
-        created: Option<VersionId>,
-        marks: &mut BTreeMap<String, Mark>,
-    ) -> Done<'a> {
-        let (target, wrote) = (self.job.target, !self.job.is_unchanged());
-        let before_us = if self.job.wants_before {
-            self.document_before_us(call, created).await
-        } else {
-            None
-        };
-        if wrote {
-            let last = created.map_or_else(|| self.new.sha256(), |id| id.to_string());
-            // A write that may still land stays noted: whoever meets its version knows that it is ours.
-            let pending = if self.unanswered == 0 {
-                Vec::new()
-            } else {
-                self.strays(&last)
-            };
-            marks.insert(
-                target.arn().to_owned(),
-                Mark {
-                    last: Some(last),
-                    pending,
-                },
-            );
-        }
-        let shown = self
-            .job
-            .base
-            .snapshot
+    /// Whether it is certain that nothing was written.
+    fn wrote_nothing(&self) -> bool {
+        let newest = self
+            .current
             .versions
             .as_ref()
-            .map(|versions| versions.default);
-        let surplus = self.surplus(created);
-        let replaced = self.job.base.snapshot.document;
-        Done {
-            target,
-            version: created.or(shown),
-            document: self.new,
-            replaced,
-            wrote,
-            before_us,
-            surplus,
-        }
-    }
-
-    fn wrote_nothing(&self) -> bool {
-        let Base { snapshot, .. } = &self.job.base;
+            .map(allowlist::Versions::newest);
         self.unanswered == 0
-            && self.seen == snapshot.versions.as_ref().map(Versions::newest)
-            && self.replaced == snapshot.document.sha256()
+            && self.seen == newest
+            && self.replaced == self.target().fingerprint(&self.current.document)
     }
 
-    fn strays(&self, last: &str) -> Vec<Intent> {
-        self.own
-            .iter()
-            .map(|intent| Intent {
-                seen: last.to_owned(),
-                base: last.to_owned(),
-                ..intent.clone()
-            })
-            .collect()
+    /// The versions to prune, after a write that is in force.
+    pub(super) fn to_prune(&self) -> Option<(Target, Versions)> {
+        let versions = self.versions.clone().filter(|_| self.wrote())?;
+        Some((self.target().clone(), versions))
     }
 
-    fn surplus(&self, created: Option<VersionId>) -> Vec<VersionId> {
-        let versions = self.versions.as_ref().filter(|_| created.is_some());
-        versions
-            .map(|versions| versions.surplus(KEPT_VERSIONS))
-            .unwrap_or_default()
-    }
-
-    /// The newest foreign document below our first version, where this publish (or the dead one before it) made that.
-    async fn document_before_us(
-        &self,
-        call: Invocation<'_>,
-        version: Option<VersionId>,
-    ) -> Option<Document> {
-        let first = self.own.first()?;
-        let never_written = last_version(&self.job.mark).ok()?.is_none();
-        let version = version.filter(|_| never_written || !self.job.mark.pending.is_empty())?;
-        let (seen, base) = (
-            noted_version(&first.seen).ok()?,
-            noted_version(&first.base).ok()?,
-        );
-        if self.own.len() == 1 && seen.next() == version {
-            return Some(self.job.base.document.clone());
+    /// What `lease.json` is to say about the target from now on.
+    fn record_after(&self, now: i64) -> TargetRecord {
+        let kept = || TargetRecord {
+            pending: noted(&self.intents),
+            ..self.record.clone()
+        };
+        match &self.result {
+            Some(Ok(Published::Unchanged)) => self.record.clone(),
+            Some(Ok(Published::Verified(id))) => {
+                let fingerprint = || self.target().fingerprint(&self.new);
+                let last = id.map_or_else(fingerprint, |id| id.to_string());
+                let stray = |intent: &Intent| Intent {
+                    seen: last.clone(),
+                    base: last.clone(),
+                    ..intent.clone()
+                };
+                // A write that may still land stays noted: whoever meets its version knows that it is ours.
+                let strays = self.intents.iter().map(stray).collect::<Vec<_>>();
+                TargetRecord {
+                    last_at: now,
+                    doc: Some(self.new.render()),
+                    ids: self
+                        .versions
+                        .as_ref()
+                        .map(Versions::ids)
+                        .unwrap_or_default(),
+                    replaced: self.replaced_after(&last),
+                    pending: if self.unanswered == 0 {
+                        Vec::new()
+                    } else {
+                        noted(&strays)
+                    },
+                    last: Some(last),
+                }
+            }
+            Some(Err(_)) if self.wrote_nothing() => self.record.clone(),
+            Some(Ok(Published::Unverified(_)) | Err(_)) | None => kept(),
         }
-        let mut before = document_of(call, self.job.target, base).await.ok()?;
-        let gap: Vec<VersionId> = seen.between(version).collect();
-        for id in gap.into_iter().rev() {
-            match document_of(call, self.job.target, id).await.ok()? {
-                Some(document) if is_own(&self.own, id, &document).ok()? => break,
-                Some(document) => before = Some(document),
-                None => {}
+    }
+
+    fn replaced_after(&self, last: &str) -> Vec<String> {
+        if self.versions.is_some() {
+            return Vec::new();
+        }
+        let before = self.target().fingerprint(&self.current.document);
+        let mut replaced = vec![before];
+        replaced.extend(self.record.last.clone());
+        replaced.extend(self.record.replaced.iter().cloned());
+        replaced.dedup();
+        replaced.retain(|fingerprint| fingerprint != last);
+        replaced.truncate(REPLACED);
+        replaced
+    }
+}
+
+/// Intents as `lease.json` notes them.
+fn noted(intents: &[Intent]) -> Vec<Intent> {
+    // INVARIANT (IntentFirst): who finds an intent knows that what is in force may be unverified.
+    if holds(Invariant::IntentFirst) {
+        intents.to_vec()
+    } else {
+        Vec::new()
+    }
+}
+
+/// The targets of `lease.json` with the intents of what is about to be written.
+#[must_use]
+pub fn with_intents(
+    targets: &BTreeMap<String, TargetRecord>,
+    publications: &mut [Publication<'_>],
+    writer: Writer,
+    now: i64,
+) -> BTreeMap<String, TargetRecord> {
+    for publication in publications.iter_mut().filter(|p| p.result.is_none()) {
+        publication
+            .intents
+            .push(publication.first_intent(writer, now));
+    }
+    with_noted(targets, publications)
+}
+
+fn with_noted(
+    targets: &BTreeMap<String, TargetRecord>,
+    publications: &[Publication<'_>],
+) -> BTreeMap<String, TargetRecord> {
+    let mut targets = targets.clone();
+    for publication in publications.iter().filter(|p| !p.intents.is_empty()) {
+        let record = targets
+            .entry(publication.target().arn().to_owned())
+            .or_default();
+        record.pending = noted(&publication.intents);
+    }
+    targets
+}
+
+/// The targets of `lease.json` after the publications.
+#[must_use]
+pub fn targets_after(
+    lease: &Lease,
+    publications: &[Publication<'_>],
+) -> BTreeMap<String, TargetRecord> {
+    let mut targets = lease.record.targets.clone();
+    for publication in publications {
+        let record = publication.record_after(lease.clock.now());
+        if record == TargetRecord::default() {
+            targets.remove(publication.target().arn());
+        } else {
+            targets.insert(publication.target().arn().to_owned(), record);
+        }
+    }
+    targets
+}
+
+/// PUBLISH: applies the decisions, and merges what they overtake. With `noted` the intents are in `lease.json` already.
+/// Afterwards every publication has a result.
+pub async fn publish(
+    ctx: Context<'_>,
+    lease: &mut Lease,
+    publications: &mut [Publication<'_>],
+    edit: &Edit,
+    writer: Writer,
+    noted: bool,
+) {
+    let mut to_note = !noted && publications.iter().any(|p| p.result.is_none());
+    if to_note {
+        let _ = with_intents(&BTreeMap::new(), publications, writer, lease.clock.now());
+    }
+    let mut merges = 0;
+    while publications.iter().any(|p| p.result.is_none()) {
+        if to_note || must_renew(lease.ends) {
+            let targets = with_noted(&lease.record.targets, publications);
+            if let Err(e) = renew(ctx, lease, targets).await {
+                give_up(publications, &e.to_string());
+                break;
             }
         }
-        before
+        to_note = false;
+        let (ends, now) = (lease.ends, lease.clock.now());
+        let attempts =
+            publications
+                .iter_mut()
+                .filter(|p| p.result.is_none())
+                .map(async |publication| {
+                    let outcome = publication.attempt(ctx, ends).await;
+                    (publication, outcome)
+                });
+        for (publication, outcome) in join_all(attempts).await {
+            let arn = publication.target().arn();
+            publication.result = match outcome {
+                Ok(Attempt::LeaseShort) => None,
+                Ok(Attempt::Verified(version)) => Some(Ok(publication.verified(version))),
+                Ok(Attempt::Unread(made)) => Some(Ok(Published::Unverified(made))),
+                Ok(Attempt::Overtook(document)) => {
+                    match edit.apply(&publication.rules, &document) {
+                        Ok(merged) if publication.target().is_same(&merged, &publication.new) => {
+                            Some(Ok(publication.verified(publication.seen)))
+                        }
+                        Ok(merged) => {
+                            publication.merge(merged, writer, now);
+                            to_note = true;
+                            None
+                        }
+                        Err(e) => Some(Err(e.at(arn))),
+                    }
+                }
+                Err(e) => Some(Err(e.at(arn))),
+            };
+        }
+        merges += usize::from(to_note);
+        if merges == MERGES {
+            give_up(publications, "somebody else keeps changing the policy");
+        }
+    }
+}
+
+/// Says that a version in a gap cannot be read yet, once for each run.
+pub(super) fn report_unread(target: &Target, unread: VersionId, own: VersionId) {
+    let arn = target.arn();
+    tracing::error!(
+        outcome = "version_unread",
+        target.arn = arn,
+        target.version = %unread,
+        "version {unread} of {arn} cannot be read yet: the next change merges it into {own}"
+    );
+}
+
+/// Ends what has no result yet with 503.
+fn give_up(publications: &mut [Publication<'_>], reason: &str) {
+    for publication in publications.iter_mut().filter(|p| p.result.is_none()) {
+        publication.result = Some(Err(Error::Busy(reason.to_owned())));
     }
 }

@@ -1,0 +1,547 @@
+//! VIEW, FOREIGN and BASE: what is in force on every target, as far as IAM's eventual consistency lets it be seen, and
+//! the document to build on. The one loader for everybody.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use allowlist::baseline::Baseline;
+use allowlist::cutoff::{admits, without_cutoff};
+use allowlist::document::Document;
+use allowlist::error::Error;
+use allowlist::gate::Gate;
+use allowlist::grant::{CountRules, Grant, count};
+use allowlist::invariant::{Invariant, holds};
+use allowlist::lease::{Intent, LeaseRecord, NOT_VISIBLE_YET, TargetRecord, recorded_version};
+use allowlist::network::Network;
+use allowlist::target::{Target, TargetKind};
+use allowlist::versions::{VersionId, Versions};
+use futures_util::future::{join, join_all, try_join};
+use tokio::time::Instant;
+
+use super::{Context, pause};
+use crate::aws::lease::Clock;
+
+/// How often IAM is asked again when a version that must exist cannot be seen.
+const LOOKS: u32 = 3;
+
+/// How long a version in a gap that another function left is asked for.
+const INHERITED_GAP: Duration = Duration::from_secs(1);
+
+/// Everything that a decision is made on.
+#[derive(Debug)]
+pub struct View<'a> {
+    /// Every target, in the order of the settings, or why it could not be seen.
+    pub targets: Vec<Result<TargetView<'a>, Error>>,
+    /// Every grant.
+    pub grants: Vec<Grant>,
+    /// Objects under `grants/` that are no grants.
+    pub foreign_objects: Vec<String>,
+    /// S3's clock.
+    pub clock: Clock,
+}
+
+/// One target at one moment.
+#[derive(Debug)]
+pub struct TargetView<'a> {
+    /// The target.
+    pub target: &'a Target,
+    /// What `lease.json` says about it.
+    pub record: TargetRecord,
+    /// Its baseline as it is stored, unchecked.
+    pub baseline: Option<String>,
+    /// What is in force; `None` where IAM shows no document for the default version.
+    pub current: Option<Current>,
+}
+
+/// What is in force on one target.
+#[derive(Clone, Debug)]
+pub struct Current {
+    /// The document in force.
+    pub document: Document,
+    /// The policy's versions; `None` for a role.
+    pub versions: Option<Versions>,
+    /// It reaches what `lease.json` says was written last. If not, a person has deleted that version.
+    pub is_certain: bool,
+}
+
+impl Current {
+    /// What an intent notes as seen: the newest version, or the fingerprint of the trust policy.
+    #[must_use]
+    pub fn seen(&self, target: &Target) -> String {
+        let newest = self
+            .versions
+            .as_ref()
+            .map(|versions| versions.newest().to_string());
+        newest.unwrap_or_else(|| target.fingerprint(&self.document))
+    }
+
+    /// What an intent notes as base: the default version, or the fingerprint of the trust policy.
+    #[must_use]
+    pub fn base(&self, target: &Target) -> String {
+        let default = self
+            .versions
+            .as_ref()
+            .map(|versions| versions.default.to_string());
+        default.unwrap_or_else(|| target.fingerprint(&self.document))
+    }
+}
+
+impl<'a> View<'a> {
+    /// Reads everything at once, without the lease.
+    ///
+    /// # Errors
+    /// When the grants cannot be listed.
+    pub async fn read(ctx: Context<'a>, record: &LeaseRecord, clock: Clock) -> Result<Self, Error> {
+        Self::load(
+            ctx,
+            &ctx.config.targets.iter().collect::<Vec<_>>(),
+            record,
+            clock,
+            false,
+        )
+        .await
+    }
+
+    /// Reads everything about these targets at once, for a holder of the lease.
+    ///
+    /// # Errors
+    /// When the grants cannot be listed.
+    pub async fn read_as_holder(
+        ctx: Context<'a>,
+        targets: &[&'a Target],
+        record: &LeaseRecord,
+        clock: Clock,
+    ) -> Result<Self, Error> {
+        Self::load(ctx, targets, record, clock, true).await
+    }
+
+    async fn load(
+        ctx: Context<'a>,
+        targets: &[&'a Target],
+        record: &LeaseRecord,
+        clock: Clock,
+        holder: bool,
+    ) -> Result<Self, Error> {
+        let one = async |target: &'a Target| {
+            let record = record.target(target.arn());
+            let current = async {
+                match target.kind() {
+                    TargetKind::Policy => policy(ctx, target, &record, clock, holder).await,
+                    TargetKind::Role => role(ctx, target, &record, clock).await.map(Some),
+                }
+            };
+            let baseline = ctx.read(ctx.aws.state.baseline(target));
+            let (current, baseline) = try_join(current, baseline)
+                .await
+                .map_err(|e| e.at(target.arn()))?;
+            Ok(TargetView {
+                target,
+                record,
+                baseline,
+                current,
+            })
+        };
+        let all = join_all(targets.iter().map(|target| one(target)));
+        let (targets, listing) = join(all, ctx.read(ctx.aws.state.grants())).await;
+        let listing = listing?;
+        Ok(Self {
+            targets,
+            grants: listing.grants,
+            foreign_objects: listing.foreign,
+            clock: listing.clock,
+        })
+    }
+}
+
+/// VIEW of a policy: list its versions, and read the document in force unless `lease.json` has it.
+async fn policy(
+    ctx: Context<'_>,
+    target: &Target,
+    record: &TargetRecord,
+    clock: Clock,
+    holder: bool,
+) -> Result<Option<Current>, Error> {
+    let iam = ctx.aws.iam(target);
+    let last = record.last_version()?;
+    for look in 1..=LOOKS {
+        if look > 1 {
+            pause(Duration::from_millis(100 << look)).await;
+        }
+        let versions = ctx.read(iam.versions(target.arn())).await?;
+        // INVARIANT (StaleList): a list that does not reach the last version known lags, or that version was deleted.
+        let missing = last.filter(|last| versions.newest() < *last && holds(Invariant::StaleList));
+        if let Some(last) = missing {
+            if let Some(document) = last_document(ctx, target, record, last, clock).await? {
+                let mut ids = if record.ids.is_empty() {
+                    versions.ids
+                } else {
+                    record.ids.clone()
+                };
+                ids.push(last);
+                let versions = Some(Versions { ids, default: last });
+                return Ok(Some(Current {
+                    document,
+                    versions,
+                    is_certain: true,
+                }));
+            }
+            if !holder || look < LOOKS {
+                continue;
+            }
+        }
+        let known = if last == Some(versions.default) {
+            record.document()?
+        } else {
+            None
+        };
+        let document = match known {
+            Some(document) => Some(document),
+            None => {
+                ctx.read(iam.version_document(target.arn(), versions.default))
+                    .await?
+            }
+        };
+        if let Some(document) = document {
+            let versions = Some(versions);
+            return Ok(Some(Current {
+                document,
+                versions,
+                is_certain: missing.is_none(),
+            }));
+        }
+    }
+    Ok(None)
+}
+
+/// The document of the last version known, which a list does not show. If that version can be read, it is in force. If
+/// not, it was deleted, unless it was written a moment ago: then it cannot be seen yet.
+async fn last_document(
+    ctx: Context<'_>,
+    target: &Target,
+    record: &TargetRecord,
+    last: VersionId,
+    clock: Clock,
+) -> Result<Option<Document>, Error> {
+    let read = ctx
+        .read(ctx.aws.iam(target).version_document(target.arn(), last))
+        .await?;
+    match read {
+        Some(document) => Ok(Some(document)),
+        None if is_recent(record.last_at, clock) => record.document(),
+        None => Ok(None),
+    }
+}
+
+fn is_recent(at: i64, clock: Clock) -> bool {
+    clock.now().saturating_sub(at) < NOT_VISIBLE_YET
+}
+
+/// VIEW of a role: one read. Shortly after a write of ours, a document that we have replaced is an old answer.
+async fn role(
+    ctx: Context<'_>,
+    target: &Target,
+    record: &TargetRecord,
+    clock: Clock,
+) -> Result<Current, Error> {
+    let read = ctx.read(ctx.aws.iam(target).trust_policy(target)).await?;
+    let fingerprint = target.fingerprint(&read);
+    let lags = record.last.as_ref() != Some(&fingerprint)
+        && record.replaced.contains(&fingerprint)
+        && is_recent(record.last_at, clock);
+    let document = match record.document()? {
+        Some(known) if lags && holds(Invariant::StaleList) => known,
+        _ => read,
+    };
+    Ok(Current {
+        document,
+        versions: None,
+        is_certain: true,
+    })
+}
+
+/// The document to build on.
+#[derive(Debug)]
+pub struct MergeBase {
+    /// The document.
+    pub document: Document,
+    /// Publish even when nothing seems to differ: what is in force may not be what IAM showed.
+    pub force: bool,
+    /// A version that another function may have overtaken, and that cannot be read yet.
+    pub unread: Option<VersionId>,
+}
+
+impl TargetView<'_> {
+    /// What is in force.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] where IAM shows no document for the default version.
+    pub fn current(&self) -> Result<&Current, Error> {
+        let busy = || Error::Busy("IAM does not show the policy's default version".to_owned());
+        self.current.as_ref().ok_or_else(busy)
+    }
+
+    /// Whether what was seen may be published without another look.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.record.pending.is_empty() && self.current.as_ref().is_some_and(|c| c.is_certain)
+    }
+
+    /// The networks on the list that is in force.
+    pub fn listed(&self, sids: &[String]) -> HashSet<Network> {
+        self.current
+            .as_ref()
+            .map(|current| networks(&current.document, sids))
+            .unwrap_or_default()
+    }
+
+    /// Whether the document in force admits a network, and whether entries that no grant explains are enough for that.
+    ///
+    /// # Errors
+    /// The errors of [`Gate::find`].
+    pub fn coverage(
+        &self,
+        sids: &[String],
+        network: &Network,
+        grants: &[Grant],
+        now: i64,
+    ) -> Result<Option<Admission>, Error> {
+        let Some(current) = self.current.as_ref().filter(|current| current.is_certain) else {
+            return Ok(None);
+        };
+        let gate = Gate::find(&current.document, sids)?;
+        if !admits(&current.document, &gate, network, now) {
+            return Ok(None);
+        }
+        let entries = gate.entries(&current.document);
+        let mut covering = entries
+            .iter()
+            .filter_map(|entry| entry.network)
+            .filter(|n| n.covers(network));
+        let by_grants_only =
+            covering.all(|listed| grants.iter().any(|grant| grant.key.network == listed));
+        Ok(Some(if by_grants_only {
+            Admission::ByGrants
+        } else {
+            Admission::Unexplained
+        }))
+    }
+
+    /// Checks the stored baseline.
+    ///
+    /// # Errors
+    /// [`Error::BaselineUnusable`] where there is none, or where a reset could not go back to it.
+    pub fn usable_baseline(&self, ctx: Context<'_>) -> Result<Baseline, Error> {
+        let missing = || {
+            let object = self.target.baseline_object();
+            Error::BaselineUnusable(format!("`{object}` does not exist: save one"))
+        };
+        let text = self.baseline.as_ref().ok_or_else(missing)?;
+        let document = Document::parse(text).map_err(|e| Error::BaselineUnusable(e.to_string()))?;
+        Baseline::check(
+            document,
+            &ctx.config.gate_sids,
+            ctx.config.limit(self.target),
+        )
+    }
+
+    /// BASE: what is in force, or, where a function died or could not verify its write, what stood before that write.
+    ///
+    /// # Errors
+    /// As [`foreign`]; [`Error::Busy`] as [`TargetView::current`].
+    pub async fn base(&self, ctx: Context<'_>, clock: Clock) -> Result<MergeBase, Error> {
+        let current = self.current()?;
+        let force = !current.is_certain || !self.record.pending.is_empty();
+        let document = current.document.clone();
+        let (Some(versions), Some(first)) = (&current.versions, self.record.pending.first()) else {
+            return Ok(MergeBase {
+                document,
+                force,
+                unread: None,
+            });
+        };
+        let gap = Gap {
+            target: self.target,
+            after: recorded_version(&first.seen)?,
+            before: versions.newest().next(),
+            intents: &self.record.pending,
+            ask_until: Instant::now() + INHERITED_GAP,
+            is_old: !is_recent(first.at, clock),
+        };
+        let (document, unread) = match foreign(ctx, &gap).await?.found {
+            Found::Foreign(_, document) => (document, None),
+            Found::Nothing | Found::Unread(_) if gap.is_old => {
+                (self.before(ctx, first).await?, None)
+            }
+            Found::Nothing => (self.before(ctx, first).await?, None),
+            Found::Unread(id) => (self.before(ctx, first).await?, Some(id)),
+        };
+        Ok(MergeBase {
+            document,
+            force,
+            unread,
+        })
+    }
+
+    /// The document that an intent was decided on, or what is in force where that version is gone.
+    async fn before(&self, ctx: Context<'_>, intent: &Intent) -> Result<Document, Error> {
+        let iam = ctx.aws.iam(self.target);
+        let base = recorded_version(&intent.base)?;
+        let read = match self.record.document()? {
+            Some(known) if self.record.last_version()? == Some(base) => Some(known),
+            _ => {
+                ctx.read(iam.version_document(self.target.arn(), base))
+                    .await?
+            }
+        };
+        Ok(read.map_or_else(
+            || self.current().map(|current| current.document.clone()),
+            Ok,
+        )?)
+    }
+}
+
+/// Why a network is admitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Every entry that covers it belongs to a grant.
+    ByGrants,
+    /// It is permanent, or somebody put it there by hand.
+    Unexplained,
+}
+
+/// The networks on a document's list; none where there is no gate.
+#[must_use]
+pub fn networks(document: &Document, sids: &[String]) -> HashSet<Network> {
+    let document = without_cutoff(document);
+    let entries = Gate::find(&document, sids).map(|gate| gate.entries(&document));
+    entries
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|entry| entry.network)
+        .collect()
+}
+
+/// COUNT: which of `grants` belong on the lists, where `listed` stands on them already.
+#[must_use]
+pub fn counted(
+    ctx: Context<'_>,
+    record: &LeaseRecord,
+    grants: &[Grant],
+    now: i64,
+    listed: &HashSet<Network>,
+) -> Vec<Grant> {
+    let rules = CountRules {
+        share: ctx.config.max_grants_per_member,
+        now,
+        cutoff: ctx.config.cutoff(),
+        void: &record.void,
+        intended: record.intended(),
+    };
+    count(grants, &rules, |network| listed.contains(network))
+}
+
+/// The version ids strictly between two that are known, with what tells our own versions apart.
+#[derive(Debug)]
+pub struct Gap<'g> {
+    /// The policy.
+    pub target: &'g Target,
+    /// The lower end, not part of the gap.
+    pub after: VersionId,
+    /// The upper end, not part of the gap.
+    pub before: VersionId,
+    /// Our own intents.
+    pub intents: &'g [Intent],
+    /// Until when a version that cannot be read is asked for again.
+    pub ask_until: Instant,
+    /// The writes are so long ago that a version that cannot be read was deleted.
+    pub is_old: bool,
+}
+
+/// What FOREIGN finds.
+#[derive(Debug)]
+pub enum Found {
+    /// The newest version in the gap that is not ours.
+    Foreign(VersionId, Document),
+    /// A version that cannot be read comes before any foreign one.
+    Unread(VersionId),
+    /// No foreign version.
+    Nothing,
+}
+
+/// What FOREIGN met in a gap.
+#[derive(Debug)]
+pub struct GapReading {
+    /// The result.
+    pub found: Found,
+    /// Documents of our own versions that were met.
+    pub own: Vec<Document>,
+}
+
+/// FOREIGN: the newest version in the gap that is not ours. One that cannot be read stops the search: nothing older is
+/// merged in its place.
+///
+/// # Errors
+/// As [`crate::aws::Iam::version_document`].
+pub async fn foreign(ctx: Context<'_>, gap: &Gap<'_>) -> Result<GapReading, Error> {
+    let mut own = Vec::new();
+    for id in gap.after.between(gap.before) {
+        match ask(ctx, gap, id).await? {
+            // INVARIANT (SkipOwn): a version of ours hides the colleague's edit below it.
+            Some(document) if is_own(gap.intents, id, gap.target, &document)? => own.push(document),
+            Some(document) => {
+                return Ok(GapReading {
+                    found: Found::Foreign(id, document),
+                    own,
+                });
+            }
+            // INVARIANT (UnreadStays): it is most likely not deleted but not visible yet.
+            None if gap.is_old || !holds(Invariant::UnreadStays) => {}
+            None => {
+                return Ok(GapReading {
+                    found: Found::Unread(id),
+                    own,
+                });
+            }
+        }
+        if !holds(Invariant::SkipOwn) {
+            break;
+        }
+    }
+    Ok(GapReading {
+        found: Found::Nothing,
+        own,
+    })
+}
+
+/// The document of a version that IAM may not show to everybody yet, asked for as long as the gap says.
+async fn ask(ctx: Context<'_>, gap: &Gap<'_>, id: VersionId) -> Result<Option<Document>, Error> {
+    let iam = ctx.aws.iam(gap.target);
+    let mut middle = Duration::from_millis(100);
+    loop {
+        let read = ctx.read(iam.version_document(gap.target.arn(), id)).await?;
+        if read.is_some() || gap.is_old || Instant::now() + middle >= gap.ask_until {
+            return Ok(read);
+        }
+        pause(middle).await;
+        middle = (middle * 2).min(Duration::from_millis(600));
+    }
+}
+
+/// Whether version `id` with `document` is ours: an intent names its document and was noted before `id` could exist.
+///
+/// # Errors
+/// [`Error::State`] when an intent is malformed.
+pub fn is_own(
+    intents: &[Intent],
+    id: VersionId,
+    target: &Target,
+    document: &Document,
+) -> Result<bool, Error> {
+    let fingerprint = target.fingerprint(document);
+    for intent in intents.iter().filter(|intent| intent.sha256 == fingerprint) {
+        if recorded_version(&intent.seen)? < id && holds(Invariant::SkipOwn) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
