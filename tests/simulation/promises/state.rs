@@ -35,9 +35,9 @@ pub fn edits_survive(case: &Case<'_>, history: &History<'_>, found: &mut Vec<Str
     let Some(end) = views.last() else { return };
     for Edit {
         step,
+        version,
         entries,
         tags,
-        ..
     } in history.edits()
     {
         let holds =
@@ -50,7 +50,8 @@ pub fn edits_survive(case: &Case<'_>, history: &History<'_>, found: &mut Vec<Str
         let disguised = views
             .iter()
             .any(|view| view.moment.cause == Cause::Draft && view.from > step);
-        if step > last_reset && !dropped && !disguised && !holds(end) {
+        let deleted = deleted_by_hand(case, &views, version);
+        if step > last_reset && !dropped && !disguised && !deleted && !holds(end) {
             found.push(format!(
                 "edits: what the console saved at {step} is lost: {entries:?} {tags:?}"
             ));
@@ -60,6 +61,18 @@ pub fn edits_survive(case: &Case<'_>, history: &History<'_>, found: &mut Vec<Str
     if !history.views.iter().all(|view| tags.is_subset(&view.tags)) {
         found.push("edits: the other statement was changed".to_owned());
     }
+}
+
+/// Whether a person deleted that version.
+fn deleted_by_hand(case: &Case<'_>, views: &[&View<'_>], version: u64) -> bool {
+    let has = |view: &View<'_>| view.moment.policy.versions.contains_key(&version);
+    let by_person = |author: usize| {
+        let mut requests = case.requests.iter();
+        requests.any(|request| request.author == author && request.actor.is_person())
+    };
+    views
+        .windows(2)
+        .any(|pair| has(pair[0]) && !has(pair[1]) && by_person(pair[1].moment.author))
 }
 
 /// Never more than five versions, always a default, and every entry once.
