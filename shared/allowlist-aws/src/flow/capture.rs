@@ -11,7 +11,7 @@ use allowlist::invariant::{Invariant, holds};
 use allowlist::lease::recorded_version;
 use allowlist::target::{Target, TargetKind};
 use allowlist::versions::VersionId;
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 
 use super::Context;
 use super::publish::{Publication, Published};
@@ -54,7 +54,7 @@ fn captured(
 /// # Errors
 /// [`Error::BaselineUnusable`], [`Error::Busy`] when the document cannot be read; as
 /// [`crate::aws::state_bucket::StateBucket::create_baseline`].
-pub(super) async fn capture(
+async fn capture(
     ctx: Context<'_>,
     publication: &Publication<'_>,
     grants: &[Grant],
@@ -105,18 +105,41 @@ async fn before_us(
 ///
 /// # Errors
 /// As [`capture`].
-pub(super) async fn capture_roles<'p, 'a: 'p>(
+pub(super) async fn capture_roles(
     ctx: Context<'_>,
-    publications: impl Iterator<Item = &'p Publication<'a>>,
+    publications: &[Publication<'_>],
     grants: &[Grant],
 ) -> Result<(), Error> {
     let is_first = |publication: &&Publication<'_>| {
-        publication.target().kind() == TargetKind::Role && publication.result.is_none()
+        let is_role = publication.target().kind() == TargetKind::Role;
+        is_role && publication.captures && publication.result.is_none()
     };
-    let saves = publications
-        .filter(is_first)
-        .map(|publication| save(ctx, publication.target(), &publication.base, grants));
+    let saves = publications.iter().filter(is_first);
+    let saves = saves.map(|p| save(ctx, p.target(), &p.base, grants));
     try_join_all(saves).await.map(drop)
+}
+
+/// Saves the baselines of policies whose first version of ours this is. Until that is done the write stays noted: the
+/// next add saves it.
+pub(super) async fn capture_policies(
+    ctx: Context<'_>,
+    publications: &mut [Publication<'_>],
+    grants: &[Grant],
+) {
+    let firsts = publications.iter_mut().filter(|publication| publication.captures);
+    join_all(firsts.map(async |publication| {
+        if let Err(e) = capture(ctx, publication, grants).await {
+            let arn = publication.target().arn();
+            tracing::error!(
+                outcome = "baseline_not_captured",
+                target.arn = arn,
+                error = e.chain(),
+                "the baseline of {arn} was not saved: the next add tries again"
+            );
+            publication.leave_unverified();
+        }
+    }))
+    .await;
 }
 
 async fn save(

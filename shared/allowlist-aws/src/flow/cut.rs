@@ -418,16 +418,9 @@ impl<'a> Plan<'a> {
         };
         plan.edit = cut.edit(&plan.ended, Granted::new(&live, ctx.config.cutoff()));
         for (view, baseline, base) in looked_at {
-            let current = match view.current() {
-                Ok(current) => current.clone(),
-                Err(error) => {
-                    plan.fail(error.at(view.target.arn()));
-                    continue;
-                }
-            };
             plan.baselines.push(baseline.clone());
             let rules = ctx.rules(view.target, Some(baseline));
-            match Publication::decide(rules, view.record, current, base, &plan.edit, &live) {
+            match Publication::decide(rules, view, base, &plan.edit, &live) {
                 Ok(publication) => plan.publications.push(publication),
                 Err(error) => plan.fail(error),
             }

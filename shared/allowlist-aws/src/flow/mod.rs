@@ -26,7 +26,9 @@ pub mod cut;
 pub mod expire;
 pub mod inventory;
 pub mod lease;
+mod plan;
 pub mod publish;
+pub mod reads;
 pub mod remove;
 pub mod reset;
 pub mod revoke;
@@ -81,6 +83,20 @@ pub struct TargetOutcome {
     pub percent_full: Option<usize>,
     /// What came on the list, and for whom.
     pub listed: Vec<Addition>,
+}
+
+impl TargetOutcome {
+    /// Nothing was written.
+    fn unchanged(target: &Target, version: Option<VersionId>) -> Self {
+        Self {
+            arn: target.arn().to_owned(),
+            wrote: false,
+            version,
+            difference: Difference::default(),
+            percent_full: None,
+            listed: Vec::new(),
+        }
+    }
 }
 
 /// A request that failed, at least on some targets. What could be done is done.

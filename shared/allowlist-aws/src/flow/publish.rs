@@ -17,7 +17,7 @@ use allowlist::versions::{MAX_VERSIONS, VERSIONS_AFTER_PRUNE, VersionId};
 use futures_util::future::join_all;
 
 use super::lease::{must_renew, renew};
-use super::view::{Current, MergeBase};
+use super::view::{Current, MergeBase, TargetView};
 use super::write::Attempt;
 use super::{Context, TargetOutcome};
 use crate::aws::lease::Lease;
@@ -129,6 +129,8 @@ pub struct Publication<'a> {
     pub new: Document,
     /// Every intent noted for the target, inherited ones included.
     pub(super) intents: Vec<Intent>,
+    /// The target has no baseline yet.
+    pub(super) captures: bool,
     /// The objects of the grants in the new document.
     keys: Vec<String>,
     /// The newest version that was decided on; `None` for a role.
@@ -152,12 +154,13 @@ impl<'a> Publication<'a> {
     /// As [`Edit::apply`], naming the target.
     pub fn decide(
         rules: TargetRules<'a>,
-        record: TargetRecord,
-        current: Current,
+        view: TargetView<'a>,
         base: MergeBase,
         edit: &Edit,
         granted: &[Grant],
     ) -> Result<Self, Error> {
+        let (record, captures) = (view.record.clone(), view.baseline.is_none());
+        let current = view.current().map_err(|e| e.at(view.target.arn()))?.clone();
         let target = rules.target;
         let new = edit
             .apply(&rules, &base.document)
@@ -172,6 +175,7 @@ impl<'a> Publication<'a> {
             result: is_unchanged.then_some(Ok(Published::Unchanged)),
             unanswered: 0,
             unread: base.unread,
+            captures,
             base: base.document,
             rules,
             record,
@@ -277,12 +281,10 @@ impl<'a> Publication<'a> {
     pub fn outcome(&self, grants: &[Grant]) -> TargetOutcome {
         let full = self.new.size() * 100 / self.rules.limit.max(1);
         TargetOutcome {
-            arn: self.target().arn().to_owned(),
             wrote: self.wrote(),
-            version: self.version(),
             difference: self.difference(grants),
             percent_full: self.wrote().then_some(full),
-            listed: Vec::new(),
+            ..TargetOutcome::unchanged(self.target(), self.version())
         }
     }
 

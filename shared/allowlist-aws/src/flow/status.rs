@@ -38,7 +38,7 @@ pub struct Entry {
 /// Looks a network up.
 ///
 /// # Errors
-/// As [`View::read`] and [`super::view::TargetView::coverage`].
+/// As [`View::read`] and [`super::view::TargetView::admission`].
 pub async fn status(
     ctx: Context<'_>,
     stored: &StoredLease,
@@ -51,7 +51,7 @@ pub async fn status(
     let mut allowed = !(stored.record.is_cutting() && holds(Invariant::NoAnswerDuringCut));
     for target in view.targets {
         let target = target?;
-        let found = target.coverage(&ctx.config.gate_sids, network, &view.grants, now);
+        let found = target.admission(&ctx.config.gate_sids, network, &view.grants, now);
         allowed &= found.map_err(|e| e.at(target.target.arn()))?.is_some();
     }
     let cutoff = ctx.config.cutoff();

@@ -18,7 +18,7 @@ use allowlist::versions::{VersionId, Versions};
 use futures_util::future::{join, join_all, try_join};
 use tokio::time::Instant;
 
-use super::{Context, pause};
+use super::{Context, TargetOutcome, pause};
 use crate::aws::lease::Clock;
 
 /// How often IAM is asked again when a version that must exist cannot be seen.
@@ -153,6 +153,16 @@ impl<'a> View<'a> {
     }
 }
 
+impl<'a> View<'a> {
+    /// The targets, all of which an add needs, and the grants.
+    ///
+    /// # Errors
+    /// Why a target could not be seen.
+    pub(super) fn split(self) -> Result<(Vec<TargetView<'a>>, Vec<Grant>), Error> {
+        Ok((self.targets.into_iter().collect::<Result<_, _>>()?, self.grants))
+    }
+}
+
 /// VIEW of a policy: list its versions, and read the document in force unless `lease.json` has it.
 async fn policy(
     ctx: Context<'_>,
@@ -280,6 +290,20 @@ impl TargetView<'_> {
         self.current.as_ref().ok_or_else(busy)
     }
 
+    /// What is in force as the base of a decision; `None` where it could not be seen.
+    pub(super) fn with_current_as_base(self) -> Option<(Self, MergeBase)> {
+        let document = self.current.as_ref()?.document.clone();
+        let base = MergeBase { document, force: !self.is_settled(), unread: None };
+        Some((self, base))
+    }
+
+    /// The outcome where nothing was written.
+    #[must_use]
+    pub fn outcome(&self) -> TargetOutcome {
+        let versions = self.current.as_ref().and_then(|current| current.versions.as_ref());
+        TargetOutcome::unchanged(self.target, versions.map(|versions| versions.default))
+    }
+
     /// Whether what was seen may be published without another look.
     #[must_use]
     pub fn is_settled(&self) -> bool {
@@ -298,7 +322,7 @@ impl TargetView<'_> {
     ///
     /// # Errors
     /// The errors of [`Gate::find`].
-    pub fn coverage(
+    pub fn admission(
         &self,
         sids: &[String],
         network: &Network,
