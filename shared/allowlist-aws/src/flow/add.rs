@@ -10,7 +10,8 @@ use futures_util::future::{join, try_join_all};
 use super::capture::{capture_policies, capture_roles};
 use super::lease::{Candidate, Release, Turn, Waiter, renew};
 use super::plan::Plan;
-use super::publish::{Publication, publish, targets_after, with_intents};
+use super::publication::{Publication, targets_after, with_intents};
+use super::publish::publish;
 use super::reads::already_allowed;
 use super::view::{TargetView, View};
 use super::{Context, PartialFailure, TargetOutcome, report_foreign_objects};
@@ -52,7 +53,11 @@ pub async fn add(
         return Ok(report);
     }
     let had_grant = grants.iter().any(|grant| grant.key == request.key);
-    let turn = Adder { ctx, request, had_grant };
+    let turn = Adder {
+        ctx,
+        request,
+        had_grant,
+    };
     // COUNT: a request that does not fit is refused before anything is put.
     let plan = turn.plan(&stored, targets, grants)?;
     // PUT grant with TAKE
@@ -101,7 +106,9 @@ impl<'a> Adder<'a> {
     ) -> Result<Option<Plan<'a>>, Error> {
         let (ctx, key, now) = (self.ctx, &self.request.key, stored.clock.now());
         let stands = stored.record.nonce.is_none() && targets.iter().all(TargetView::is_settled);
-        let seen = targets.into_iter().filter_map(TargetView::with_current_as_base);
+        let seen = targets
+            .into_iter()
+            .filter_map(TargetView::with_current_as_base);
         let seen: Vec<_> = seen.collect();
         if seen.len() < ctx.config.targets.len() {
             return Ok(None);
@@ -110,7 +117,10 @@ impl<'a> Adder<'a> {
         let entry = grants.iter().filter(|grant| grant.key.is_same_entry(key));
         let newest = entry.map(|grant| grant.granted_at.saturating_add(1)).max();
         grants.retain(|grant| grant.key != *key);
-        grants.push(Grant { key: key.clone(), granted_at: now.max(newest.unwrap_or(now)) });
+        grants.push(Grant {
+            key: key.clone(),
+            granted_at: now.max(newest.unwrap_or(now)),
+        });
         let plan = Plan::decide(ctx, key, &stored.record, grants, now, seen)?;
         Ok(Some(plan).filter(|_| stands))
     }
@@ -122,17 +132,22 @@ impl<'a> Adder<'a> {
         let view = View::read_as_holder(ctx, &all, &lease.record, lease.clock).await?;
         let clock = view.clock;
         let (targets, mut grants) = view.split()?;
-        let bases = targets.into_iter().map(async |view| match view.base(ctx, clock).await {
-            Ok(base) => Ok((view, base)),
-            Err(error) => Err(error.at(view.target.arn())),
-        });
+        let bases = targets
+            .into_iter()
+            .map(async |view| match view.base(ctx, clock).await {
+                Ok(base) => Ok((view, base)),
+                Err(error) => Err(error.at(view.target.arn())),
+            });
         let targets = try_join_all(bases).await?;
         if !grants.iter().any(|grant| grant.key == *key) {
             // INVARIANT (GrantPutAgain): an entry must not be in force without a grant.
             if holds(Invariant::GrantPutAgain) {
                 self.put_grant().await?;
             }
-            grants.push(Grant { key: key.clone(), granted_at: clock.now() });
+            grants.push(Grant {
+                key: key.clone(),
+                granted_at: clock.now(),
+            });
         }
         Plan::decide(ctx, key, &lease.record, grants, clock.now(), targets)
     }
@@ -169,7 +184,10 @@ impl<'a> Adder<'a> {
 
     async fn wait(&self, mut candidate: Candidate<'a>) -> Result<Taken<'a>, Error> {
         let key = &self.request.key;
-        let waiter = Waiter { object: &key.object(), member: key.member.as_ref() };
+        let waiter = Waiter {
+            object: &key.object(),
+            member: key.member.as_ref(),
+        };
         Ok(match candidate.wait(Some(waiter), |_, _| {}).await? {
             Turn::Held(lease) => Taken::Anew(lease),
             Turn::Served(record) => Taken::Served(record),
@@ -199,16 +217,32 @@ impl<'a> Adder<'a> {
             return Err(self.refuse(lease, error).await.into());
         }
         let publications = &mut plan.publications;
-        publish(ctx, &mut lease, publications, &plan.edit, Writer::Add, noted).await;
+        publish(
+            ctx,
+            &mut lease,
+            publications,
+            &plan.edit,
+            Writer::Add,
+            noted,
+        )
+        .await;
         let targets = plan.outcomes();
-        let failed = plan.publications.iter_mut().filter_map(Publication::take_error);
+        let failed = plan
+            .publications
+            .iter_mut()
+            .filter_map(Publication::take_error);
         let errors: Vec<Error> = failed.collect();
         if let Some(error) = errors.first() {
             if self.leaves_no_grant(error) && !self.take_back().await {
                 return Err(self.keep_lease(lease, &plan).await.into());
             }
-            Release::new(ctx, lease, &plan.publications, Vec::new()).run().await;
-            let done = targets.into_iter().filter(|outcome| outcome.wrote).collect();
+            Release::new(ctx, lease, &plan.publications, Vec::new())
+                .run()
+                .await;
+            let done = targets
+                .into_iter()
+                .filter(|outcome| outcome.wrote)
+                .collect();
             return Err(PartialFailure { errors, done });
         }
         let deleted = ctx.aws.state.delete_grants(&plan.older(key)).await;
@@ -219,7 +253,11 @@ impl<'a> Adder<'a> {
         let served = plan.served(key, &ctx.config.gate_sids);
         let added = targets.iter().any(|outcome| outcome.wrote);
         let release = Some(Release::new(ctx, lease, &plan.publications, served));
-        Ok(AddReport { targets, added, release })
+        Ok(AddReport {
+            targets,
+            added,
+            release,
+        })
     }
 
     /// The fate of a delete is not known: the lease runs out by itself, so that nobody works while it may land.
@@ -227,7 +265,10 @@ impl<'a> Adder<'a> {
         // INVARIANT (DeleteFate): a delete that lands later may take away a grant that was put meanwhile.
         let targets = targets_after(&lease, &plan.publications);
         if let Err(e) = renew(self.ctx, &mut lease, targets).await {
-            tracing::warn!(error = e.chain(), "what was written was not noted in lease.json: {e}");
+            tracing::warn!(
+                error = e.chain(),
+                "what was written was not noted in lease.json: {e}"
+            );
         }
         Error::Busy("S3 did not say whether it deleted an entry".to_owned())
     }
@@ -270,8 +311,15 @@ impl<'a> Adder<'a> {
 fn served(ctx: Context<'_>, record: &LeaseRecord) -> AddReport {
     let outcome = |target: &Target| {
         let version = record.target(target.arn()).last_version().ok().flatten();
-        TargetOutcome { wrote: true, ..TargetOutcome::unchanged(target, version) }
+        TargetOutcome {
+            wrote: true,
+            ..TargetOutcome::unchanged(target, version)
+        }
     };
     let targets = ctx.config.targets.iter().map(outcome).collect();
-    AddReport { targets, added: true, release: None }
+    AddReport {
+        targets,
+        added: true,
+        release: None,
+    }
 }

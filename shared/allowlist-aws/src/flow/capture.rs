@@ -14,8 +14,9 @@ use allowlist::versions::VersionId;
 use futures_util::future::{join_all, try_join_all};
 
 use super::Context;
-use super::publish::{Publication, Published};
-use super::view::{TargetView, is_own};
+use super::gap::is_own;
+use super::publication::{Publication, Published};
+use super::view::TargetView;
 
 /// Whether a baseline may be captured from `before`, and which one it would be: without anybody's temporary entries.
 /// Where versions of ours exist already, somebody has deleted the baseline: what is in force now is none.
@@ -126,7 +127,9 @@ pub(super) async fn capture_policies(
     publications: &mut [Publication<'_>],
     grants: &[Grant],
 ) {
-    let firsts = publications.iter_mut().filter(|publication| publication.captures);
+    let firsts = publications
+        .iter_mut()
+        .filter(|publication| publication.captures);
     join_all(firsts.map(async |publication| {
         if let Err(e) = capture(ctx, publication, grants).await {
             let arn = publication.target().arn();

@@ -13,9 +13,11 @@ use allowlist::network::Network;
 use allowlist::target::Target;
 use futures_util::future::join_all;
 
+use super::gap::MergeBase;
 use super::lease::{Candidate, Release, Turn, must_renew, renew};
-use super::publish::{Publication, publish, targets_after};
-use super::view::{MergeBase, TargetView, View, counted, networks};
+use super::publication::{Publication, targets_after};
+use super::publish::publish;
+use super::view::{TargetView, View, counted, networks};
 use super::{Context, PartialFailure, TargetOutcome, report_foreign_objects};
 use crate::aws::lease::{Lease, StoredLease};
 

@@ -10,7 +10,7 @@ use allowlist::lease::{LeaseRecord, RENEW_BELOW, TargetRecord, Writer};
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::publish::{Publication, Versions};
+use super::publication::{Publication, Versions};
 use super::{Context, pause};
 use crate::aws::lease::{Lease, StoredLease, until};
 use crate::aws::managed_policy::Deletion;
@@ -195,7 +195,7 @@ impl Release {
     ) -> Self {
         let mut record = LeaseRecord {
             until: until(),
-            targets: super::publish::targets_after(&lease, publications),
+            targets: super::publication::targets_after(&lease, publications),
             served,
             ..lease.record.clone()
         };

@@ -20,9 +20,13 @@ pub async fn authenticate(
     object: Option<&str>,
 ) -> Result<(Option<Member>, Result<StoredLease, Error>), Error> {
     let state = &ctx.aws.state;
-    let Some(object) = object else { return Ok((None, ctx.read(state.lease()).await)) };
+    let Some(object) = object else {
+        return Ok((None, ctx.read(state.lease()).await));
+    };
     let (found, stored) = join(ctx.read(state.member(object)), ctx.read(state.lease())).await;
-    let Some((member, expires)) = found? else { return Ok((None, stored)) };
+    let Some((member, expires)) = found? else {
+        return Ok((None, stored));
+    };
     let is_over = |stored: &StoredLease| {
         let now = stored.clock.now();
         let has_expired = expires.is_some_and(|expires| expires <= now);
@@ -48,7 +52,10 @@ pub(super) async fn already_allowed(
     if stored.record.is_cutting() && holds(Invariant::NoAnswerDuringCut) {
         return Ok(None);
     }
-    let entry: Vec<&Grant> = grants.iter().filter(|grant| grant.key.is_same_entry(key)).collect();
+    let entry: Vec<&Grant> = grants
+        .iter()
+        .filter(|grant| grant.key.is_same_entry(key))
+        .collect();
     let is_alone = matches!(entry.as_slice(), [own] if own.key == *key
         && !own.has_ended(now, ctx.config.cutoff())
         && !is_void(&stored.record.void, key.member.as_ref(), own.granted_at));
@@ -76,5 +83,9 @@ pub(super) async fn already_allowed(
         }
     }
     let targets = targets.iter().map(TargetView::outcome).collect();
-    Ok(Some(AddReport { targets, added: false, release: None }))
+    Ok(Some(AddReport {
+        targets,
+        added: false,
+        release: None,
+    }))
 }

@@ -1,14 +1,15 @@
 //! A member takes back entries of their own.
 
-use std::collections::HashSet;
-
-use allowlist::gate::Gate;
+use allowlist::document::Document;
+use allowlist::error::Error;
 use allowlist::grant::{Grant, Member};
 use allowlist::network::Network;
 use allowlist::target::Target;
+use futures_util::future::try_join_all;
 
-use super::cut::{Cut, CutReport, cut};
+use super::cut::{Cut, cut};
 use super::lease::Release;
+use super::view::networks;
 use super::{Context, PartialFailure, TargetOutcome};
 
 /// Why an entry stays on the list although its member took it back.
@@ -54,43 +55,62 @@ pub async fn remove(
     network: Option<Network>,
 ) -> Result<RemoveReport, PartialFailure> {
     let targets: Vec<&Target> = ctx.config.targets.iter().collect();
+    let permanent = permanent(ctx).await?;
     let report = cut(ctx, &targets, &Cut::Remove(member.clone(), network), false).await?;
-    let mut networks: Vec<Network> = Vec::new();
-    for grant in &report.ended {
-        if !networks.contains(&grant.key.network) {
-            networks.push(grant.key.network);
-        }
-    }
-    let permanent = permanent(&report);
-    let is_granted = |network: &Network| {
-        let others = report
-            .remaining
-            .iter()
-            .map(|grant: &Grant| &grant.key.network);
-        others.into_iter().any(|granted| granted.covers(network))
-    };
-    let (mut removed, mut kept) = (Vec::new(), Vec::new());
-    for network in networks {
-        if permanent.iter().any(|entry| entry.covers(&network)) {
-            kept.push((network, Kept::Permanent));
-        } else if is_granted(&network) {
-            kept.push((network, Kept::GrantedToOthers));
+    let mut ended: Vec<Network> = report.ended.iter().map(|grant| grant.key.network).collect();
+    ended.sort();
+    ended.dedup();
+    let others: Vec<&Network> = report
+        .remaining
+        .iter()
+        .map(|grant: &Grant| &grant.key.network)
+        .collect();
+    let reason = |network: &Network| {
+        if permanent.iter().any(|entry| entry.covers(network)) {
+            Some(Kept::Permanent)
+        } else if others.iter().any(|granted| granted.covers(network)) {
+            Some(Kept::GrantedToOthers)
         } else {
-            removed.push(network);
+            None
         }
-    }
+    };
+    // A network that was never theirs may still be on the list: then the answer says why.
+    let asked = network.filter(|_| ended.is_empty());
+    let looked_at = ended.iter().chain(&asked).copied();
+    let kept = looked_at
+        .filter_map(|network| Some((network, reason(&network)?)))
+        .collect();
+    let removed = ended
+        .iter()
+        .filter(|network| reason(network).is_none())
+        .copied()
+        .collect();
+    let targets = if report.targets.is_empty() {
+        targets
+            .into_iter()
+            .map(|target| TargetOutcome::unchanged(target, None))
+            .collect()
+    } else {
+        report.targets
+    };
     Ok(RemoveReport {
         removed,
         kept,
-        targets: report.targets,
+        targets,
         release: report.release,
     })
 }
 
-fn permanent(report: &CutReport) -> HashSet<Network> {
-    let entries = report.baselines.iter().flat_map(|baseline| {
-        let gate: &Gate = &baseline.gate;
-        gate.entries(&baseline.document)
-    });
-    entries.filter_map(|entry| entry.network).collect()
+/// The networks on any baseline; none of one that is missing or unusable.
+async fn permanent(ctx: Context<'_>) -> Result<Vec<Network>, Error> {
+    let texts = ctx
+        .config
+        .targets
+        .iter()
+        .map(|target| ctx.read(ctx.aws.state.baseline(target)));
+    let documents = try_join_all(texts).await?.into_iter().flatten();
+    let documents = documents.filter_map(|text| Document::parse(&text).ok());
+    Ok(documents
+        .flat_map(|document| networks(&document, &ctx.config.gate_sids))
+        .collect())
 }

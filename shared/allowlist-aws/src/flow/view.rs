@@ -1,5 +1,5 @@
-//! VIEW, FOREIGN and BASE: what is in force on every target, as far as IAM's eventual consistency lets it be seen, and
-//! the document to build on. The one loader for everybody.
+//! VIEW: what is in force on every target, as far as IAM's eventual consistency lets it be seen. The one loader for
+//! everybody.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -11,21 +11,18 @@ use allowlist::error::Error;
 use allowlist::gate::Gate;
 use allowlist::grant::{CountRules, Grant, count};
 use allowlist::invariant::{Invariant, holds};
-use allowlist::lease::{Intent, LeaseRecord, NOT_VISIBLE_YET, TargetRecord, recorded_version};
+use allowlist::lease::{LeaseRecord, NOT_VISIBLE_YET, TargetRecord};
 use allowlist::network::Network;
 use allowlist::target::{Target, TargetKind};
 use allowlist::versions::{VersionId, Versions};
 use futures_util::future::{join, join_all, try_join};
-use tokio::time::Instant;
 
+use super::gap::MergeBase;
 use super::{Context, TargetOutcome, pause};
 use crate::aws::lease::Clock;
 
 /// How often IAM is asked again when a version that must exist cannot be seen.
 const LOOKS: u32 = 3;
-
-/// How long a version in a gap that another function left is asked for.
-const INHERITED_GAP: Duration = Duration::from_secs(1);
 
 /// Everything that a decision is made on.
 #[derive(Debug)]
@@ -159,7 +156,10 @@ impl<'a> View<'a> {
     /// # Errors
     /// Why a target could not be seen.
     pub(super) fn split(self) -> Result<(Vec<TargetView<'a>>, Vec<Grant>), Error> {
-        Ok((self.targets.into_iter().collect::<Result<_, _>>()?, self.grants))
+        Ok((
+            self.targets.into_iter().collect::<Result<_, _>>()?,
+            self.grants,
+        ))
     }
 }
 
@@ -242,7 +242,8 @@ async fn last_document(
     }
 }
 
-fn is_recent(at: i64, clock: Clock) -> bool {
+/// Whether something was written so short a time ago that it may not be visible yet.
+pub(super) fn is_recent(at: i64, clock: Clock) -> bool {
     clock.now().saturating_sub(at) < NOT_VISIBLE_YET
 }
 
@@ -269,17 +270,6 @@ async fn role(
     })
 }
 
-/// The document to build on.
-#[derive(Debug)]
-pub struct MergeBase {
-    /// The document.
-    pub document: Document,
-    /// Publish even when nothing seems to differ: what is in force may not be what IAM showed.
-    pub force: bool,
-    /// A version that another function may have overtaken, and that cannot be read yet.
-    pub unread: Option<VersionId>,
-}
-
 impl TargetView<'_> {
     /// What is in force.
     ///
@@ -293,14 +283,21 @@ impl TargetView<'_> {
     /// What is in force as the base of a decision; `None` where it could not be seen.
     pub(super) fn with_current_as_base(self) -> Option<(Self, MergeBase)> {
         let document = self.current.as_ref()?.document.clone();
-        let base = MergeBase { document, force: !self.is_settled(), unread: None };
+        let base = MergeBase {
+            document,
+            force: !self.is_settled(),
+            unread: None,
+        };
         Some((self, base))
     }
 
     /// The outcome where nothing was written.
     #[must_use]
     pub fn outcome(&self) -> TargetOutcome {
-        let versions = self.current.as_ref().and_then(|current| current.versions.as_ref());
+        let versions = self
+            .current
+            .as_ref()
+            .and_then(|current| current.versions.as_ref());
         TargetOutcome::unchanged(self.target, versions.map(|versions| versions.default))
     }
 
@@ -367,61 +364,6 @@ impl TargetView<'_> {
             ctx.config.limit(self.target),
         )
     }
-
-    /// BASE: what is in force, or, where a function died or could not verify its write, what stood before that write.
-    ///
-    /// # Errors
-    /// As [`foreign`]; [`Error::Busy`] as [`TargetView::current`].
-    pub async fn base(&self, ctx: Context<'_>, clock: Clock) -> Result<MergeBase, Error> {
-        let current = self.current()?;
-        let force = !current.is_certain || !self.record.pending.is_empty();
-        let document = current.document.clone();
-        let (Some(versions), Some(first)) = (&current.versions, self.record.pending.first()) else {
-            return Ok(MergeBase {
-                document,
-                force,
-                unread: None,
-            });
-        };
-        let gap = Gap {
-            target: self.target,
-            after: recorded_version(&first.seen)?,
-            before: versions.newest().next(),
-            intents: &self.record.pending,
-            ask_until: Instant::now() + INHERITED_GAP,
-            is_old: !is_recent(first.at, clock),
-        };
-        let (document, unread) = match foreign(ctx, &gap).await?.found {
-            Found::Foreign(_, document) => (document, None),
-            Found::Nothing | Found::Unread(_) if gap.is_old => {
-                (self.before(ctx, first).await?, None)
-            }
-            Found::Nothing => (self.before(ctx, first).await?, None),
-            Found::Unread(id) => (self.before(ctx, first).await?, Some(id)),
-        };
-        Ok(MergeBase {
-            document,
-            force,
-            unread,
-        })
-    }
-
-    /// The document that an intent was decided on, or what is in force where that version is gone.
-    async fn before(&self, ctx: Context<'_>, intent: &Intent) -> Result<Document, Error> {
-        let iam = ctx.aws.iam(self.target);
-        let base = recorded_version(&intent.base)?;
-        let read = match self.record.document()? {
-            Some(known) if self.record.last_version()? == Some(base) => Some(known),
-            _ => {
-                ctx.read(iam.version_document(self.target.arn(), base))
-                    .await?
-            }
-        };
-        Ok(read.map_or_else(
-            || self.current().map(|current| current.document.clone()),
-            Ok,
-        )?)
-    }
 }
 
 /// Why a network is admitted.
@@ -462,110 +404,4 @@ pub fn counted(
         intended: record.intended(),
     };
     count(grants, &rules, |network| listed.contains(network))
-}
-
-/// The version ids strictly between two that are known, with what tells our own versions apart.
-#[derive(Debug)]
-pub struct Gap<'g> {
-    /// The policy.
-    pub target: &'g Target,
-    /// The lower end, not part of the gap.
-    pub after: VersionId,
-    /// The upper end, not part of the gap.
-    pub before: VersionId,
-    /// Our own intents.
-    pub intents: &'g [Intent],
-    /// Until when a version that cannot be read is asked for again.
-    pub ask_until: Instant,
-    /// The writes are so long ago that a version that cannot be read was deleted.
-    pub is_old: bool,
-}
-
-/// What FOREIGN finds.
-#[derive(Debug)]
-pub enum Found {
-    /// The newest version in the gap that is not ours.
-    Foreign(VersionId, Document),
-    /// A version that cannot be read comes before any foreign one.
-    Unread(VersionId),
-    /// No foreign version.
-    Nothing,
-}
-
-/// What FOREIGN met in a gap.
-#[derive(Debug)]
-pub struct GapReading {
-    /// The result.
-    pub found: Found,
-    /// Documents of our own versions that were met.
-    pub own: Vec<Document>,
-}
-
-/// FOREIGN: the newest version in the gap that is not ours. One that cannot be read stops the search: nothing older is
-/// merged in its place.
-///
-/// # Errors
-/// As [`crate::aws::Iam::version_document`].
-pub async fn foreign(ctx: Context<'_>, gap: &Gap<'_>) -> Result<GapReading, Error> {
-    let mut own = Vec::new();
-    for id in gap.after.between(gap.before) {
-        match ask(ctx, gap, id).await? {
-            // INVARIANT (SkipOwn): a version of ours hides the colleague's edit below it.
-            Some(document) if is_own(gap.intents, id, gap.target, &document)? => own.push(document),
-            Some(document) => {
-                return Ok(GapReading {
-                    found: Found::Foreign(id, document),
-                    own,
-                });
-            }
-            // INVARIANT (UnreadStays): it is most likely not deleted but not visible yet.
-            None if gap.is_old || !holds(Invariant::UnreadStays) => {}
-            None => {
-                return Ok(GapReading {
-                    found: Found::Unread(id),
-                    own,
-                });
-            }
-        }
-        if !holds(Invariant::SkipOwn) {
-            break;
-        }
-    }
-    Ok(GapReading {
-        found: Found::Nothing,
-        own,
-    })
-}
-
-/// The document of a version that IAM may not show to everybody yet, asked for as long as the gap says.
-async fn ask(ctx: Context<'_>, gap: &Gap<'_>, id: VersionId) -> Result<Option<Document>, Error> {
-    let iam = ctx.aws.iam(gap.target);
-    let mut middle = Duration::from_millis(100);
-    loop {
-        let read = ctx.read(iam.version_document(gap.target.arn(), id)).await?;
-        if read.is_some() || gap.is_old || Instant::now() + middle >= gap.ask_until {
-            return Ok(read);
-        }
-        pause(middle).await;
-        middle = (middle * 2).min(Duration::from_millis(600));
-    }
-}
-
-/// Whether version `id` with `document` is ours: an intent names its document and was noted before `id` could exist.
-///
-/// # Errors
-/// [`Error::State`] when an intent is malformed.
-pub fn is_own(
-    intents: &[Intent],
-    id: VersionId,
-    target: &Target,
-    document: &Document,
-) -> Result<bool, Error> {
-    let fingerprint = target.fingerprint(document);
-    for intent in intents.iter().filter(|intent| intent.sha256 == fingerprint) {
-        if recorded_version(&intent.seen)? < id && holds(Invariant::SkipOwn) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

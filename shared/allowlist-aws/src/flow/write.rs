@@ -9,9 +9,9 @@ use allowlist::lease::RENEW_BELOW;
 use allowlist::versions::VersionId;
 use tokio::time::Instant;
 
+use super::gap::{Found, Gap, foreign};
 use super::lease::must_renew;
-use super::publish::{Publication, Versions, report_unread};
-use super::view::{Found, Gap, foreign};
+use super::publication::{Publication, Versions, report_unread};
 use super::{Context, pause};
 use crate::aws::WRITE_TIMEOUT;
 use crate::aws::managed_policy::{Creation, Deletion};
