@@ -6,6 +6,8 @@
 mod accept;
 mod addresses;
 mod message;
+#[cfg(test)]
+mod tests;
 pub mod texts;
 
 use std::sync::LazyLock;
@@ -137,7 +139,7 @@ pub fn render(view: &View<'_>) -> String {
                     (card(view))
                     (form(view))
                     section #entries hidden[message.entries.as_ref().is_none_or(Vec::is_empty)] {
-                        h2 #entries-title tabindex="-1" { (texts.entries) }
+                        h2 { (texts.entries) }
                         ul #list {
                             @for (network, end) in message.entries.iter().flatten() { (entry(view, network, Some(*end))) }
                         }

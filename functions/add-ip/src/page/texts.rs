@@ -87,7 +87,7 @@ texts! {
         /// Summary of the command-line part.
         command_line: "On the command line", "コマンドラインから";
         /// Why there is one.
-        command_line_hint: "Your command line may leave by another address than your browser (private relay, proxy, VPN). Then run this there:", "コマンドラインのアドレスはブラウザーと異なることがあります (プライベートリレー、プロキシ、VPN)。その場合は次を実行してください:";
+        command_line_hint: "Your command line may leave by another address than your browser (private relay, proxy, VPN). Then run this there:", "コマンドラインのアドレスはブラウザーと異なることがあります (VPN、プロキシなど)。その場合は次を実行してください:";
         /// Copies the command.
         copy: "Copy", "コピー";
     }
