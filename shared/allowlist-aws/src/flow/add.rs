@@ -296,10 +296,12 @@ fn over_share(ctx: Context<'_>, request: &AddRequest, candidates: &[Grant]) -> E
         .map(|grant| grant.key.network)
         .filter(|network| *network != request.key.network)
         .collect();
-    Error::TooManyEntries {
-        held: entries.len(),
-        limit: ctx.config.max_grants_per_member,
+    let (held, limit) = (entries.len(), ctx.config.max_grants_per_member);
+    if held < limit {
+        // There is room: of this entry a newer request decides.
+        return Error::Busy("a newer request for this network came in between".to_owned());
     }
+    Error::TooManyEntries { held, limit }
 }
 
 /// The baseline that a decision needs: with a cutoff the stored one, or the one that is about to be captured.
@@ -474,7 +476,7 @@ async fn execute(
     if let Err(error) = ctx.aws.state.delete_grants(&older).await {
         return Err(without_release(error, &mut lease, ctx, &plan).await.into());
     }
-    capture_policies(ctx, &mut plan).await;
+    capture_policies(ctx, &mut plan, lease.clock).await;
     let is_unverified = plan.publications.iter().any(Publication::is_unverified);
     let served = if is_unverified {
         Vec::new()
@@ -571,7 +573,7 @@ fn in_force(ctx: Context<'_>, request: &AddRequest, plan: &Plan<'_>) -> Vec<Stri
 
 /// Saves the baselines of policies whose first version of ours this is. Until that is done the write stays noted: the
 /// next add saves it.
-async fn capture_policies(ctx: Context<'_>, plan: &mut Plan<'_>) {
+async fn capture_policies(ctx: Context<'_>, plan: &mut Plan<'_>, clock: Clock) {
     let firsts = plan
         .publications
         .iter_mut()
@@ -579,7 +581,7 @@ async fn capture_policies(ctx: Context<'_>, plan: &mut Plan<'_>) {
         .filter(|(_, has)| !**has);
     let grants = &plan.grants;
     let captures = firsts.map(async |(publication, _)| {
-        if let Err(e) = capture(ctx, publication, grants).await {
+        if let Err(e) = capture(ctx, publication, grants, clock).await {
             let arn = publication.target().arn();
             tracing::error!(
                 outcome = "baseline_not_captured",

@@ -15,7 +15,8 @@ use futures_util::future::try_join_all;
 
 use super::Context;
 use super::publish::{Publication, Published};
-use super::view::{TargetView, is_own};
+use super::view::{TargetView, is_own, is_recent};
+use crate::aws::lease::Clock;
 
 /// Whether a baseline may be captured from `before`, and which one it would be: without anybody's temporary entries.
 /// Where versions of ours exist already, somebody has deleted the baseline: what is in force now is none.
@@ -58,6 +59,7 @@ pub(super) async fn capture(
     ctx: Context<'_>,
     publication: &Publication<'_>,
     grants: &[Grant],
+    clock: Clock,
 ) -> Result<(), Error> {
     let Some(Ok(Published::Verified(Some(version)))) = publication.result else {
         return Ok(());
@@ -67,7 +69,7 @@ pub(super) async fn capture(
         let current = &publication.current.document;
         return save(ctx, publication.target(), current, &[]).await;
     }
-    let before = before_us(ctx, publication, version).await?;
+    let before = before_us(ctx, publication, version, clock).await?;
     save(ctx, publication.target(), &before, grants).await
 }
 
@@ -76,6 +78,7 @@ async fn before_us(
     ctx: Context<'_>,
     publication: &Publication<'_>,
     version: VersionId,
+    clock: Clock,
 ) -> Result<Document, Error> {
     let Some(first) = publication.intents.first() else {
         return Ok(publication.base.clone());
@@ -95,6 +98,11 @@ async fn before_us(
         match read(id).await? {
             Some(document) if is_own(&publication.intents, id, target, &document)? => break,
             Some(document) => before = Some(document),
+            // INVARIANT (UnreadStays): what an older version holds is not the baseline in its place.
+            None if is_recent(first.at, clock) && holds(Invariant::UnreadStays) => {
+                let reason = format!("version {id} cannot be read yet");
+                return Err(Error::Busy(reason));
+            }
             None => {}
         }
     }

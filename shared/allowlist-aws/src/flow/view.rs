@@ -232,7 +232,8 @@ async fn last_document(
     }
 }
 
-fn is_recent(at: i64, clock: Clock) -> bool {
+/// Whether what was written then may not be visible to everybody yet.
+pub(super) fn is_recent(at: i64, clock: Clock) -> bool {
     clock.now().saturating_sub(at) < NOT_VISIBLE_YET
 }
 
