@@ -2,7 +2,7 @@
 and axe-core. Set SCREENSHOTS=1 to write the pictures of the README."""
 import contextlib
 import os
-import pathlib
+
 import shutil
 import threading
 import urllib.parse
@@ -92,7 +92,6 @@ def another_site(pages):
 
 def violations(browser):
     """What axe-core finds, as lines: the rules of WCAG 2.2 A and AA, and what its authors hold to be good practice."""
-    # The package is there for this file alone: importing it would want a browser of its own.
     browser.execute_script((ROOT / "local" / "node_modules" / "axe-core" / "axe.min.js").read_text())
     found = browser.execute_async_script("""
         const rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
