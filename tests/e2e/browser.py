@@ -1,5 +1,5 @@
-"""A real browser for the tests of the page, and what they need around it: a proxy that keeps request lines, another site,
-and axe-core. Set SCREENSHOTS=1 to write the pictures of the README."""
+"""A real browser for the tests of the page, and what they need around it: a proxy that keeps request lines,
+another site, and axe-core. Set SCREENSHOTS=1 to write the pictures of the README."""
 
 import contextlib
 import os
@@ -115,7 +115,7 @@ def another_site(pages):
 
 
 def violations(browser):
-    """What axe-core finds, as lines: the rules of WCAG 2.2 A and AA, and what its authors hold to be good practice."""
+    """What axe-core finds, as lines: the rules of WCAG 2.2 A and AA, and its authors' good practice."""
     browser.execute_script((ROOT / "local" / "node_modules" / "axe-core" / "axe.min.js").read_text())
     found = browser.execute_async_script("""
         const rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];

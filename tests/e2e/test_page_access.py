@@ -1,4 +1,4 @@
-"""The page for everybody: by keyboard, on narrow screens, in light and dark, with a screen reader, in every time zone."""
+"""The page for everybody: by keyboard, on narrow screens, in light and dark, to screen readers, in any zone."""
 
 import http.client
 import pathlib
@@ -111,7 +111,14 @@ def test_a_screen_reader_is_told_of_every_change(stack, account, site, open_brow
     ],
 )
 def test_the_next_reset_is_told_in_the_readers_zone(
-    stack, account, open_browser, now, zone, schedule, schedule_zone, until
+    stack,
+    account,
+    open_browser,  # noqa: F811
+    now,
+    zone,
+    schedule,
+    schedule_zone,
+    until,
 ):
     parts = urllib.parse.urlsplit(stack.endpoint)
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=30)

@@ -51,9 +51,10 @@ def test_requests_that_another_site_makes_are_refused(stack, account, site, open
         <form method="post" action="{url}add"><input name="key" value="{stack.member_key}"></form>
         <script>
           window.answers = [];
-          const ask = (options) => fetch("{url}add", {{ method: "POST", body: new URLSearchParams("{query}"), ...options }})
+          const body = new URLSearchParams("{query}");
+          const ask = (options) => fetch("{url}add", {{ method: "POST", body, ...options }})
             .then((answer) => answers.push(answer.type), (error) => answers.push(String(error)));
-          ask({{ mode: "cors" }}); ask({{ mode: "no-cors" }}); navigator.sendBeacon("{url}add", new URLSearchParams("{query}"));
+          ask({{ mode: "cors" }}); ask({{ mode: "no-cors" }}); navigator.sendBeacon("{url}add", body);
         </script>"""
     before = account.default(POLICY_ARN)
     browser = open_browser()
@@ -80,7 +81,7 @@ def test_requests_that_another_site_makes_are_refused(stack, account, site, open
 
 @needs_browser
 def test_a_link_on_another_site_shows_the_page(stack, account, site, open_browser):  # noqa: F811
-    url, proxy = site
+    url, _ = site
     before = account.default(POLICY_ARN)
     link = f'<!DOCTYPE html><title>x</title><a href="{url}add?key={stack.member_key}&for=2h">x</a>'
     with another_site({"/": link}) as other:
