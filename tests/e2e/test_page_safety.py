@@ -67,7 +67,7 @@ def test_requests_that_another_site_makes_are_refused(stack, account, site, open
 
 @needs_browser
 def test_a_link_on_another_site_shows_the_page(stack, account, site, open_browser):  # noqa: F811
-    url, proxy = site
+    url, _ = site
     before = account.default(POLICY_ARN)
     link = f'<!DOCTYPE html><title>x</title><a href="{url}add?key={stack.member_key}&for=2h">x</a>'
     with another_site({"/": link}) as other:
