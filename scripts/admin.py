@@ -1,7 +1,8 @@
-"""What the administrator's commands have in common: the stack's outputs, the AWS CLI, and calls of reset-policy.
+"""What the administrator's commands have in common: the stack's outputs, the AWS CLI, calls of reset-policy.
 
 They use the AWS CLI as it is set up (profile, region, `AWS_ENDPOINT_URL` for the local stack).
 """
+
 import json
 import os
 import pathlib
@@ -70,12 +71,21 @@ class Stack:
             payload.write_text(json.dumps(event))
             # `fileb://` means the same to both versions of the AWS CLI.
             told = aws_json(
-                "lambda", "invoke", "--function-name", self.outputs["ResetFunction"], "--cli-read-timeout", "150",
-                "--payload", f"fileb://{payload}", str(answer),
+                "lambda",
+                "invoke",
+                "--function-name",
+                self.outputs["ResetFunction"],
+                "--cli-read-timeout",
+                "150",
+                "--payload",
+                f"fileb://{payload}",
+                str(answer),
             )
             report = json.loads(answer.read_text())
         if told.get("FunctionError"):
             raise Problem(report.get("errorMessage", json.dumps(report)))
+        if report.get("status") in ("refused", "failed"):
+            raise Problem(report["message"])
         return report
 
 
@@ -93,7 +103,9 @@ def show(report):
 
 def run(main, parser):
     """Runs a command on a deployed stack, with `--stack`."""
-    parser.add_argument("--stack", default=os.environ.get("STACK_NAME", "ip-gate"), help="the stack's name (default: ip-gate)")
+    parser.add_argument(
+        "--stack", default=os.environ.get("STACK_NAME", "ip-gate"), help="the stack's name (default: ip-gate)"
+    )
     run_alone(lambda arguments: main(arguments, Stack(arguments.stack)), parser)
 
 

@@ -114,7 +114,7 @@ impl Aws {
         let creates = world
             .calls
             .iter()
-            .filter(|Call { op, .. }| matches!(op, Op::Create(..)))
+            .filter(|Call { op, .. }| matches!(op, Op::CreatePolicyVersion(..)))
             .count();
         (world.calls.len(), creates)
     }

@@ -10,7 +10,7 @@ async fn the_first_add_lets_the_caller_in_and_saves_what_was_in_force_as_the_bas
     assert_eq!(
         answer.body,
         json!({
-            "status": "added", "network": "51.44.71.80/32", "member": "alice",
+            "status": "added", "network": "51.44.71.80/32", "member": "alice", "ends": null,
             "targets": [{ "arn": POLICY, "status": "added", "version": "v2" }],
         })
     );
@@ -29,8 +29,14 @@ async fn the_first_add_lets_the_caller_in_and_saves_what_was_in_force_as_the_bas
     let lease: Value = serde_json::from_str(&world.objects["lease.json"].body).unwrap();
     assert_eq!(
         (&lease["nonce"], &lease["targets"][POLICY]),
-        (&Value::Null, &json!({ "last": "v2" }))
+        (
+            &Value::Null,
+            &json!({
+                "last": "v2", "last_at": EPOCH, "ids": ["v1", "v2"], "doc": world.document(POLICY),
+            })
+        )
     );
+    assert_eq!(lease["served"], json!(["grants/51.44.71.80_32/alice.json"]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -54,7 +60,10 @@ async fn who_is_in_already_is_told_so_by_reads_alone() {
     let reads = |op: &Op| {
         matches!(
             op,
-            Op::ListVersions(_) | Op::GetVersion(..) | Op::Get(_) | Op::List(_)
+            Op::ListPolicyVersions(_)
+                | Op::GetPolicyVersion(..)
+                | Op::GetObject(_)
+                | Op::ListObjectsV2(..)
         )
     };
     assert!(
@@ -130,10 +139,16 @@ async fn with_five_versions_present_only_the_oldest_goes_before_the_new_one_is_i
     let writes: Vec<_> = world
         .calls
         .iter()
-        .filter(|call| matches!(call.op, Op::Create(..) | Op::Delete(..)))
+        .filter(|call| {
+            matches!(
+                call.op,
+                Op::CreatePolicyVersion(..) | Op::DeletePolicyVersion(..)
+            )
+        })
         .collect();
     assert!(
-        matches!(writes[0].op, Op::Delete(_, 8)) && matches!(writes[1].op, Op::Create(..)),
+        matches!(writes[0].op, Op::DeletePolicyVersion(_, 8))
+            && matches!(writes[1].op, Op::CreatePolicyVersion(..)),
         "{writes:?}"
     );
     assert_eq!(
@@ -169,7 +184,7 @@ async fn nothing_is_deleted_before_its_successor_is_in_place() {
     );
     let lease: Value = serde_json::from_str(&world.objects["lease.json"].body).unwrap();
     assert_eq!(
-        (&lease["nonce"], &lease["targets"][POLICY]),
+        (&lease["nonce"], &lease["targets"]),
         (&Value::Null, &json!({}))
     );
 }
@@ -275,7 +290,8 @@ async fn several_policies_are_changed_together_or_said_to_have_failed_apart() {
     );
 
     script.rule(move |_, _, op| {
-        matches!(op, Op::Create(arn, _) if arn == second).then_some(Act::Fail(403, "AccessDenied"))
+        matches!(op, Op::CreatePolicyVersion(arn, _) if arn == second)
+            .then_some(Act::Fail(403, "AccessDenied"))
     });
     let answer = script
         .caller(1)

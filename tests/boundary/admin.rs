@@ -200,9 +200,11 @@ async fn single_entries_are_revoked_with_their_grants_and_nothing_else_changes()
         json!({ "revoke": [7] }),
         json!({ "revoke_member": 7 }),
     ] {
-        let error = revoke(wrong.clone()).await.unwrap_err();
+        let error = revoke(wrong.clone()).await.unwrap();
+        assert_eq!(error["status"], "refused", "{wrong}");
+        let kind = error["error"].as_str().unwrap();
         assert!(
-            ["bad_ip", "aws_error"].contains(&error.error_type.as_str()),
+            ["bad_ip", "bad_command"].contains(&kind),
             "{wrong} {error:?}"
         );
     }
@@ -233,7 +235,7 @@ async fn the_list_tells_permanent_granted_and_hand_made_entries_apart() {
         .reset(reset_config(&[]), json!({ "list": true }))
         .await
         .unwrap();
-    let entry = |text: &str, standing: &str, members: Value, at: Value| json!({ "entry": text, "standing": standing, "members": members, "granted_at": at });
+    let entry = |text: &str, standing: &str, members: Value, at: Value| json!({ "entry": text, "standing": standing, "members": members, "granted_at": at, "ends": null });
     assert_eq!(
         report["targets"],
         json!([{ "arn": POLICY, "version": "v3", "baseline": true, "entries": [
@@ -247,6 +249,7 @@ async fn the_list_tells_permanent_granted_and_hand_made_entries_apart() {
 
 #[tokio::test(start_paused = true)]
 async fn a_baseline_is_checked_before_it_is_saved() {
+    let other = |actions: &[&str]| json!({ "Sid": "Other", "Effect": "Allow", "Action": actions, "Resource": "*" });
     let script = Script::new(office());
     script.caller(1).add("alice", HOME).await;
     script.world.lock().apply(
@@ -275,7 +278,11 @@ async fn a_baseline_is_checked_before_it_is_saved() {
     );
     assert_eq!(
         found["replaces"],
-        json!({ "removed": [], "added": ["7.7.7.7/32"], "drift": true })
+        json!({
+            "removed": [], "added": ["7.7.7.7/32"], "drift": true,
+            "statements_removed": [other(&["s3:Get*"])],
+            "statements_added": [other(&["ec2:*", "s3:Get*"])],
+        })
     );
     let given =
         check(json!({ "check_baseline": POLICY, "document": gate(&["1.2.3.4", "x"], &[]) }))
@@ -296,10 +303,14 @@ async fn a_baseline_is_checked_before_it_is_saved() {
         ),
         (
             json!({ "check_baseline": "arn:aws:iam::111122223333:policy/other" }),
-            "malformed_document",
+            "bad_command",
         ),
     ] {
-        assert_eq!(check(event).await.unwrap_err().error_type, kind);
+        let refused = check(event).await.unwrap();
+        assert_eq!(
+            (&refused["status"], &refused["error"]),
+            (&json!("refused"), &json!(kind))
+        );
     }
     assert_eq!(
         script.world.lock().objects,
@@ -342,10 +353,7 @@ async fn an_older_version_comes_back_with_everybody_who_is_in() {
         json!({ "rollback": 1 }),
         json!({ "rollback": "v1", "arn": "x" }),
     ] {
-        assert_eq!(
-            roll(wrong).await.unwrap_err().error_type,
-            "malformed_document"
-        );
+        assert_eq!(roll(wrong).await.unwrap()["error"], "bad_command");
     }
     assert_eq!(script.world.lock().policy(POLICY).default, 4);
 }

@@ -3,6 +3,7 @@
 mod add;
 mod admin;
 mod faults;
+mod lag;
 mod notices;
 mod page;
 mod requests;
@@ -12,7 +13,7 @@ mod round_trips;
 use std::collections::BTreeSet;
 
 use allowlist::Document;
-use fakes::world::read_gate;
+use fakes::world::{EPOCH, read_gate};
 use fakes::{
     Act, OFFICE, Op, POLICY, Script, World, add_config, add_event, gate, office, reset_config,
 };
@@ -21,7 +22,7 @@ use serde_json::{Value, json};
 const HOME: &str = "51.44.71.80";
 
 fn creates(op: &Op) -> bool {
-    matches!(op, Op::Create(..))
+    matches!(op, Op::CreatePolicyVersion(..))
 }
 
 fn iam_calls(script: &Script) -> usize {

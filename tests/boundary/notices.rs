@@ -41,15 +41,12 @@ async fn a_version_is_told_once_with_who_which_network_which_policy_and_which_ve
 #[tokio::test(start_paused = true)]
 async fn an_entry_that_had_waited_is_told_with_the_version_that_brings_it() {
     let script = Script::new(office());
-    script
-        .world
-        .lock()
-        .put("grants/198.51.100.7_32/bob.json", "{}");
+    script.world.lock().put("grants/62.4.5.7_32/bob.json", "{}");
     assert_eq!(add(&script, 1, "alice", "51.44.71.80").await.status, 200);
     let notices = script.world.lock().notices();
     let added = json!([
         { "network": "51.44.71.80/32", "members": ["alice"] },
-        { "network": "198.51.100.7/32", "members": ["bob"] },
+        { "network": "62.4.5.7/32", "members": ["bob"] },
     ]);
     assert_eq!((notices.len(), &notices[0]["added"]), (1, &added));
 }

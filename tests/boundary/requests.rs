@@ -44,7 +44,7 @@ async fn the_key_may_come_in_four_ways() {
         json!({ "httpMethod": "POST", "headers": { "X-Api-Key": key } }),
         json!({ "httpMethod": "GET", "queryStringParameters": { "key": key } }),
         json!({ "httpMethod": "POST", "headers": { "Content-Type": form }, "body": format!("key={key}") }),
-        json!({ "httpMethod": "POST", "headers": { "Content-Type": form }, "body": "a2V5PWtleS1vZi1hbGljZQ==", "isBase64Encoded": true }),
+        json!({ "httpMethod": "POST", "headers": { "Content-Type": form }, "body": "a2V5PWtleS1vZi1hbGljZS0tLS0tLS0tLS0tLS0tLS0tLS0tLS0tLS0tLS0=", "isBase64Encoded": true }),
     ] {
         let mut event = event;
         event["resource"] = "/add".into();

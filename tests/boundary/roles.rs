@@ -1,6 +1,7 @@
 //! Role trust policies as targets: no versions, so a baseline before the first write, and a read-back after each.
 
 use allowlist::Document;
+use fakes::trust::normal;
 use fakes::{Act, Op, POLICY, Script, World, add_config, add_event, gate, reset_config};
 use serde_json::{Value, json};
 
@@ -18,7 +19,7 @@ fn known(name: &str) -> String {
 
 fn world(trust: &str) -> Script {
     let mut world = World::default();
-    world.add_role("jump", trust);
+    world.add_role(ROLE, trust);
     Script::new(world)
 }
 
@@ -32,16 +33,25 @@ async fn add(script: &Script, name: &str, address: &str) -> fakes::Answer {
 }
 
 fn writes(op: &Op) -> bool {
-    matches!(op, Op::UpdateTrust(..))
+    matches!(op, Op::UpdateAssumeRolePolicy(..))
 }
 
+/// The entries, in order: IAM keeps none.
 fn list(document: &str) -> Vec<String> {
     let document = Document::parse(document).unwrap();
     let gate = allowlist::Gate::find(&document, &[]).unwrap();
-    gate.entries(&document)
+    let mut entries: Vec<String> = gate
+        .entries(&document)
         .into_iter()
         .map(|entry| entry.text)
-        .collect()
+        .collect();
+    entries.sort();
+    entries
+}
+
+/// Whether two trust policies are the same to IAM.
+fn same(one: &str, other: &str) -> bool {
+    Document::parse(&normal(one)).unwrap() == Document::parse(&normal(other)).unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -73,10 +83,7 @@ async fn both_forms_in_use_are_opened_and_put_back() {
             ),
             (&json!(["62.4.5.6/32"]), &Value::Null)
         );
-        assert_eq!(
-            Document::parse(&script.world.lock().trust("jump")).unwrap(),
-            Document::parse(&before).unwrap()
-        );
+        assert!(same(&script.world.lock().trust("jump"), &before));
         assert_eq!(
             script
                 .caller(2)
@@ -107,7 +114,7 @@ async fn the_baseline_is_saved_before_the_first_write_always() {
     // Where it cannot be saved, nothing is written.
     let script = world(&known("trust-deny"));
     script.rule(|_, _, op| {
-        matches!(op, Op::Put { key, .. } if key.starts_with("baseline/"))
+        matches!(op, Op::PutObject { key, .. } if key.starts_with("baseline/"))
             .then_some(Act::Fail(403, "AccessDenied"))
     });
     let answer = add(&script, "alice", HOME).await;
@@ -117,10 +124,8 @@ async fn the_baseline_is_saved_before_the_first_write_always() {
         "{answer:?}"
     );
     let world = script.world.lock();
-    assert_eq!(
-        (world.trust("jump"), world.keys("grants/").len()),
-        (known("trust-deny"), 0)
-    );
+    assert!(same(&world.trust("jump"), &known("trust-deny")));
+    assert!(world.keys("grants/").is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -159,9 +164,11 @@ async fn one_request_opens_the_policy_of_the_jump_account_and_the_role_in_anothe
 #[tokio::test(start_paused = true)]
 async fn a_trust_policy_has_its_own_limit() {
     let before = known("trust-deny");
-    let size = Document::parse(&before).unwrap().size() + r#","62.4.5.6/32""#.len();
+    let size = Document::parse(&normal(&before)).unwrap().size() + r#","62.4.5.6/32""#.len();
     for (limit, word) in [(size, "added"), (size - 1, "policy_full")] {
         let script = world(&before);
+        // Its shape decides its size by a few characters.
+        script.world.lock().shuffles_trust = false;
         let limit = limit.to_string();
         let variables = [
             ONLY_ROLE[0],
@@ -213,7 +220,7 @@ async fn an_edit_outside_between_the_write_and_its_read_back_is_merged() {
         if written && !edited && matches!(op, Op::GetRole(_)) {
             edited = true;
             let edit = known("trust-deny").replace("test-user", "new-user");
-            world.apply(9, &Op::UpdateTrust("jump".into(), edit), 0);
+            world.apply(9, &Op::UpdateAssumeRolePolicy("jump".into(), edit), 0);
         }
         written |= writes(op);
         None

@@ -1,4 +1,5 @@
 """The account as an administrator sees it, and calls signed as a user from a chosen loopback address."""
+
 import http.client
 import json
 import urllib.parse
@@ -15,11 +16,16 @@ REGION = "us-east-1"
 class Account:
     def __init__(self, endpoint, root="test"):
         self.endpoint = endpoint
-        options = dict(
-            endpoint_url=endpoint, region_name=REGION, aws_access_key_id=root, aws_secret_access_key="test",
-            config=Config(s3={"addressing_style": "path"}, retries={"mode": "standard"}),
+        options = {
+            "endpoint_url": endpoint,
+            "region_name": REGION,
+            "aws_access_key_id": root,
+            "aws_secret_access_key": "test",
+            "config": Config(s3={"addressing_style": "path"}, retries={"mode": "standard"}),
+        }
+        self.iam, self.s3, self.lambda_, self.sns, self.sqs = (
+            boto3.client(name, **options) for name in ("iam", "s3", "lambda", "sns", "sqs")
         )
-        self.iam, self.s3, self.lambda_, self.sns, self.sqs = (boto3.client(name, **options) for name in ("iam", "s3", "lambda", "sns", "sqs"))
 
     def empty_bucket(self, bucket):
         for item in self.s3.list_objects_v2(Bucket=bucket).get("Contents", []):
@@ -51,7 +57,9 @@ class Account:
         return self.document(arn)["Statement"][0]["Condition"]["NotIpAddress"]["aws:SourceIp"]
 
     def keys(self, bucket, prefix=""):
-        return [item["Key"] for item in self.s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])]
+        return [
+            item["Key"] for item in self.s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+        ]
 
     def invoke(self, function, event=None):
         answer = self.lambda_.invoke(FunctionName=function, Payload=json.dumps(event or {}).encode())
@@ -64,7 +72,12 @@ class Account:
 
     def assume_status(self, user, source, role):
         """Assumes a role as a user, from a loopback address; -> HTTP status."""
-        arguments = {"Action": "AssumeRole", "Version": "2011-06-15", "RoleArn": role, "RoleSessionName": "test"}
+        arguments = {
+            "Action": "AssumeRole",
+            "Version": "2011-06-15",
+            "RoleArn": role,
+            "RoleSessionName": "test",
+        }
         return self.signed_status(user, source, "sts", urllib.parse.urlencode(arguments))
 
     def signed_status(self, user, source, service="iam", body="Action=ListUsers&Version=2010-05-08"):
@@ -73,7 +86,9 @@ class Account:
         request = AWSRequest("POST", self.endpoint + "/", data=body, headers=headers)
         SigV4Auth(Credentials(*user), service, REGION).add_auth(request)
         parts = urllib.parse.urlsplit(self.endpoint)
-        connection = http.client.HTTPConnection(parts.hostname, parts.port, source_address=(source, 0), timeout=30)
+        connection = http.client.HTTPConnection(
+            parts.hostname, parts.port, source_address=(source, 0), timeout=30
+        )
         connection.request("POST", "/", body, dict(request.headers))
         answer = connection.getresponse()
         answer.read()

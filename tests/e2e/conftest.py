@@ -1,7 +1,8 @@
-"""End to end: the deployed release binaries on the local stack, over real HTTP, with real signatures and enforcement.
+"""End to end: the deployed release binaries on the local stack, over HTTP, with signatures and enforcement.
 
 One stack keeps two policies, a role of its own account and a role of another one.
 """
+
 import json
 import pathlib
 import sys
@@ -29,42 +30,104 @@ JUMP_TRUST = {
     "Statement": [
         {"Effect": "Allow", "Principal": {"AWS": CARL}, "Action": "sts:AssumeRole"},
         {
-            "Effect": "Deny", "Principal": {"AWS": CARL}, "Action": "sts:AssumeRole",
+            "Effect": "Deny",
+            "Principal": {"AWS": CARL},
+            "Action": "sts:AssumeRole",
             "Condition": {"NotIpAddress": {"aws:SourceIp": [OFFICE]}},
         },
     ],
 }
 OTHER_TRUST = {
     "Version": "2012-10-17",
-    "Statement": [{
-        "Effect": "Allow", "Principal": {"AWS": CARL}, "Action": "sts:AssumeRole", "Condition": {"IpAddress": {"aws:SourceIp": [OFFICE]}},
-    }],
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": {"AWS": CARL},
+            "Action": "sts:AssumeRole",
+            "Condition": {"IpAddress": {"aws:SourceIp": [OFFICE]}},
+        }
+    ],
 }
 
 
 def trust(*arns):
-    return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": list(arns)}, "Action": "sts:AssumeRole"}]}
+    return {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Principal": {"AWS": list(arns)}, "Action": "sts:AssumeRole"}],
+    }
 
 
 @pytest.fixture(scope="session")
 def stack():
-    parameters = {"PolicyArns": f"{POLICY_ARN},{SECOND_ARN}", "RoleArns": f"{JUMP_ARN},{OTHER_ARN}", "AssumeRoles": HELPER_ARN, "NotifyChanges": "true"}
+    parameters = {
+        "PolicyArns": f"{POLICY_ARN},{SECOND_ARN}",
+        "RoleArns": f"{JUMP_ARN},{OTHER_ARN}",
+        "AssumeRoles": HELPER_ARN,
+        "NotifyChanges": "true",
+    }
     with Stack(quiet=True, before=prepare, parameters=parameters) as stack:
         roles = stack.outputs["FunctionRoles"].split(",")
-        stack.aws("iam", "update-assume-role-policy", "--role-name", "ip-gate", "--policy-document", json.dumps(trust(*roles)), key=OTHER_ACCOUNT)
+        stack.aws(
+            "iam",
+            "update-assume-role-policy",
+            "--role-name",
+            "ip-gate",
+            "--policy-document",
+            json.dumps(trust(*roles)),
+            key=OTHER_ACCOUNT,
+        )
         yield stack
 
 
 def prepare(stack):
     """What the administrator of both accounts has before he deploys."""
     document = (ROOT / "examples" / "policies" / "gate.json").read_text()
-    stack.aws("iam", "create-policy", "--path", "/team/a/", "--policy-name", "second-gate", "--policy-document", document)
-    stack.aws("iam", "create-role", "--role-name", "jump", "--assume-role-policy-document", json.dumps(JUMP_TRUST))
-    stack.aws("iam", "create-role", "--role-name", "target", "--assume-role-policy-document", json.dumps(OTHER_TRUST), key=OTHER_ACCOUNT)
+    stack.aws(
+        "iam",
+        "create-policy",
+        "--path",
+        "/team/a/",
+        "--policy-name",
+        "second-gate",
+        "--policy-document",
+        document,
+    )
+    stack.aws(
+        "iam", "create-role", "--role-name", "jump", "--assume-role-policy-document", json.dumps(JUMP_TRUST)
+    )
+    stack.aws(
+        "iam",
+        "create-role",
+        "--role-name",
+        "target",
+        "--assume-role-policy-document",
+        json.dumps(OTHER_TRUST),
+        key=OTHER_ACCOUNT,
+    )
     helper = json.dumps(trust(f"arn:aws:iam::{ACCOUNT}:root"))
-    stack.aws("iam", "create-role", "--role-name", "ip-gate", "--assume-role-policy-document", helper, key=OTHER_ACCOUNT)
-    allowed = (ROOT / "examples" / "other-account-policy.json").read_text().replace("111122223333", OTHER_ACCOUNT)
-    stack.aws("iam", "put-role-policy", "--role-name", "ip-gate", "--policy-name", "ip-gate", "--policy-document", allowed, key=OTHER_ACCOUNT)
+    stack.aws(
+        "iam",
+        "create-role",
+        "--role-name",
+        "ip-gate",
+        "--assume-role-policy-document",
+        helper,
+        key=OTHER_ACCOUNT,
+    )
+    allowed = (
+        (ROOT / "examples" / "other-account-policy.json").read_text().replace("111122223333", OTHER_ACCOUNT)
+    )
+    stack.aws(
+        "iam",
+        "put-role-policy",
+        "--role-name",
+        "ip-gate",
+        "--policy-name",
+        "ip-gate",
+        "--policy-document",
+        allowed,
+        key=OTHER_ACCOUNT,
+    )
 
 
 @pytest.fixture(scope="session")
@@ -74,13 +137,15 @@ def user(stack):
 
 @pytest.fixture
 def account(stack):
-    """The account as a first-time administrator finds it: one version with the office, an empty bucket, one member."""
+    """The account as a first-time administrator finds it: one version, an empty bucket, one member."""
     account = Account(stack.endpoint)
     account.empty_bucket(stack.outputs["StateBucket"])
     document = json.loads((ROOT / "examples" / "policies" / "gate.json").read_text())
     for arn in (POLICY_ARN, SECOND_ARN):
         account.start_over(arn, document)
     account.iam.update_assume_role_policy(RoleName="jump", PolicyDocument=json.dumps(JUMP_TRUST))
-    Account(stack.endpoint, OTHER_ACCOUNT).iam.update_assume_role_policy(RoleName="target", PolicyDocument=json.dumps(OTHER_TRUST))
+    Account(stack.endpoint, OTHER_ACCOUNT).iam.update_assume_role_policy(
+        RoleName="target", PolicyDocument=json.dumps(OTHER_TRUST)
+    )
     stack.add_member("alice")
     return account

@@ -1,5 +1,7 @@
 """A proxy between the functions and the emulator: counts calls, and lets a test act on one of them."""
+
 import collections
+import contextlib
 import http.client
 import threading
 import time
@@ -8,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Proxy:
-    """A context manager. `hook(name, client_port)` runs after a call was answered and before its caller hears of it."""
+    """A context manager. `hook(name, status)` runs after a call was answered, before its caller has it."""
 
     def __init__(self, endpoint, hook=None, delay=0.0):
         upstream = urllib.parse.urlsplit(endpoint)
@@ -29,8 +31,12 @@ class Proxy:
                 time.sleep(delay)
                 # Signatures cover the host: it is passed on as it came.
                 if not hasattr(local, "connection"):
-                    local.connection = http.client.HTTPConnection(upstream.hostname, upstream.port, timeout=60)
-                local.connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+                    local.connection = http.client.HTTPConnection(
+                        upstream.hostname, upstream.port, timeout=60
+                    )
+                local.connection.putrequest(
+                    self.command, self.path, skip_host=True, skip_accept_encoding=True
+                )
                 for header, value in self.headers.items():
                     local.connection.putheader(header, value)
                 local.connection.endheaders(body or None)
@@ -52,10 +58,8 @@ class Proxy:
                 pass
 
             def handle(self):
-                try:
+                with contextlib.suppress(ConnectionError):
                     super().handle()
-                except (ConnectionError, BrokenPipeError):
-                    pass
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True

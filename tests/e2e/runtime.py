@@ -2,6 +2,7 @@
 
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
+
 import json
 import os
 import pathlib
@@ -33,9 +34,16 @@ class Function:
                 body = json.dumps(event).encode()
                 self.send_response(200)
                 self.send_header("Lambda-Runtime-Aws-Request-Id", str(uuid.uuid4()))
-                self.send_header("Lambda-Runtime-Deadline-Ms", str(int((time.time() + function.timeout) * 1000)))
-                self.send_header("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:us-east-1:000000000000:function:f")
-                self.send_header("Lambda-Runtime-Trace-Id", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=1")
+                self.send_header(
+                    "Lambda-Runtime-Deadline-Ms", str(int((time.time() + function.timeout) * 1000))
+                )
+                self.send_header(
+                    "Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:us-east-1:000000000000:function:f"
+                )
+                self.send_header(
+                    "Lambda-Runtime-Trace-Id",
+                    "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=1",
+                )
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -57,14 +65,22 @@ class Function:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         port = self.server.server_address[1]
         self.environment = {
-            "PATH": os.environ["PATH"], "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}", "AWS_LAMBDA_FUNCTION_NAME": "f",
-            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512", "AWS_REGION": "us-east-1",
-            "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", **environment,
+            "PATH": os.environ["PATH"],
+            "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}",
+            "AWS_LAMBDA_FUNCTION_NAME": "f",
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            **environment,
         }
         self.bootstrap, self.process, self.output = bootstrap, None, []
 
     def __enter__(self):
-        self.process = subprocess.Popen([self.bootstrap], env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.process = subprocess.Popen(
+            [self.bootstrap], env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
         self.reader = threading.Thread(target=lambda: self.output.extend(self.process.stdout), daemon=True)
         self.reader.start()
         return self
@@ -100,7 +116,10 @@ class Function:
 
 def add_event(key, address):
     return {
-        "resource": "/add", "path": "/add", "httpMethod": "POST", "headers": {"Authorization": f"Bearer {key}"},
+        "resource": "/add",
+        "path": "/add",
+        "httpMethod": "POST",
+        "headers": {"Authorization": f"Bearer {key}"},
         "requestContext": {"identity": {"sourceIp": address}},
     }
 

@@ -1,4 +1,5 @@
 """Many functions at once, each a process of its own, on one account."""
+
 import contextlib
 import json
 import threading
@@ -14,7 +15,9 @@ OFFICE = "198.51.100.10/32"
 
 def variables(stack, endpoint):
     return {
-        "AWS_ENDPOINT_URL": endpoint, "POLICY_ARNS": POLICY_ARN, "STATE_BUCKET": stack.outputs["StateBucket"],
+        "AWS_ENDPOINT_URL": endpoint,
+        "POLICY_ARNS": POLICY_ARN,
+        "STATE_BUCKET": stack.outputs["StateBucket"],
         "MAX_GRANTS_PER_MEMBER": "1000",
     }
 
@@ -22,9 +25,11 @@ def variables(stack, endpoint):
 def test_fifty_members_at_once_are_all_let_in(stack, account, capsys):
     addresses = [f"51.44.71.{host}" for host in range(1, 51)]
     with Proxy(stack.endpoint) as proxy, contextlib.ExitStack() as processes:
-        functions = [processes.enter_context(Function(ADD_IP, variables(stack, proxy.endpoint))) for _ in addresses]
+        functions = [
+            processes.enter_context(Function(ADD_IP, variables(stack, proxy.endpoint))) for _ in addresses
+        ]
         started = time.monotonic()
-        for function, address in zip(functions, addresses):
+        for function, address in zip(functions, addresses, strict=True):
             function.send(add_event(stack.member_key, address))
         answers = [function.answer() for function in functions]
         took = max(when for _, _, when in answers) - started
@@ -39,7 +44,10 @@ def test_fifty_members_at_once_are_all_let_in(stack, account, capsys):
     assert counts["CreatePolicyVersion"] <= 6, counts
     assert len(account.versions(POLICY_ARN)) <= 4
     with capsys.disabled():
-        print(f"\n50 functions at once: {took:.2f} s, {counts['CreatePolicyVersion']} versions written, {sum(counts.values())} calls: {counts}")
+        print(
+            f"\n50 functions at once: {took:.2f} s, {counts['CreatePolicyVersion']} versions written, "
+            f"{sum(counts.values())} calls: {counts}"
+        )
 
 
 def lease(stack, account):
@@ -82,7 +90,7 @@ def test_adds_racing_resets_end_in_a_state_that_explains_every_answer(stack, acc
     assert not any(failed for failed, _ in reports), reports
     versions = account.versions(POLICY_ARN)
     assert len(versions) <= 5
-    # One more reset with nobody about: S3 tells times in seconds, so what came in the last one may still be there.
+    # One more reset with nobody about: S3 tells times in seconds, so what came in the last one may stay.
     time.sleep(1.1)
     with Function(RESET_POLICY, settings, timeout=120) as function:
         failed, report = function.call({})
@@ -90,7 +98,10 @@ def test_adds_racing_resets_end_in_a_state_that_explains_every_answer(stack, acc
     assert account.entries(POLICY_ARN) == [OFFICE]
     assert account.keys(stack.outputs["StateBucket"], "grants/") == []
     with capsys.disabled():
-        print(f"\n{len(statuses)} adds racing {len(reports)} resets: {statuses.count(200)} let in, {statuses.count(503)} told to try again")
+        print(
+            f"\n{len(statuses)} adds racing {len(reports)} resets: "
+            f"{statuses.count(200)} let in, {statuses.count(503)} told to try again"
+        )
 
 
 def test_a_function_killed_while_it_holds_the_lease_delays_the_next_by_one_lease(stack, account, capsys):
@@ -117,6 +128,8 @@ def test_a_function_killed_while_it_holds_the_lease_delays_the_next_by_one_lease
     assert took < 16, took
     # The dead one's grant was there: its address is let in as well.
     assert account.entries(POLICY_ARN) == [OFFICE, "51.44.71.2/32", "51.44.71.1/32"]
-    assert account.document(SECOND_ARN)["Statement"][0]["Condition"]["NotIpAddress"]["aws:SourceIp"] == [OFFICE]
+    assert account.document(SECOND_ARN)["Statement"][0]["Condition"]["NotIpAddress"]["aws:SourceIp"] == [
+        OFFICE
+    ]
     with capsys.disabled():
         print(f"\nafter a SIGKILL under the lease the next add took {took:.1f} s")

@@ -1,8 +1,10 @@
 """What members and users experience: refused, added, allowed, reset, refused."""
+
 import json
 import time
 
 import pytest
+
 from conftest import JUMP_ARN, OTHER_ARN, SECOND_ARN
 from stack import POLICY_ARN, fire_schedule
 
@@ -24,7 +26,12 @@ def reset(stack, account, event=None):
 def test_the_gate_opens_for_the_address_that_was_added_and_for_no_other(stack, account, user):
     assert account.signed_status(user, "127.0.0.2") == DENIED
     status, body = added(stack, "127.0.0.2")
-    assert (status, body["status"], body["network"], body["member"]) == (200, "added", "127.0.0.2/32", "alice")
+    assert (status, body["status"], body["network"], body["member"]) == (
+        200,
+        "added",
+        "127.0.0.2/32",
+        "alice",
+    )
     assert [target["arn"] for target in body["targets"]] == [POLICY_ARN, SECOND_ARN, JUMP_ARN, OTHER_ARN]
     assert account.signed_status(user, "127.0.0.2") == ALLOWED
     assert account.signed_status(user, "127.0.0.3") == DENIED
@@ -43,20 +50,28 @@ def test_wrong_and_missing_keys_get_one_answer_and_change_nothing(stack, account
     assert account.keys(stack.outputs["StateBucket"], "grants/") == []
 
 
-@pytest.mark.parametrize("send", [
-    lambda stack: stack.call(None, headers={"authorization": f"BEARER {stack.member_key}"}),
-    lambda stack: stack.call(None, headers={"X-API-Key": stack.member_key}),
-    lambda stack: stack.call(None, query="?key=" + stack.member_key),
-    lambda stack: stack.call(
-        None, method="POST", body=b"key=" + stack.member_key.encode(), headers={"Content-Type": "application/x-www-form-urlencoded"},
-    ),
-])
+@pytest.mark.parametrize(
+    "send",
+    [
+        lambda stack: stack.call(None, headers={"authorization": f"BEARER {stack.member_key}"}),
+        lambda stack: stack.call(None, headers={"X-API-Key": stack.member_key}),
+        lambda stack: stack.call(None, query="?key=" + stack.member_key),
+        lambda stack: stack.call(
+            None,
+            method="POST",
+            body=b"key=" + stack.member_key.encode(),
+            headers={"Content-Type": "application/x-www-form-urlencoded"},
+        ),
+    ],
+)
 def test_every_way_to_give_the_key_works_over_http(stack, account, send):
     status, body = send(stack)
     assert (status, json.loads(body)["member"]) == (200, "alice")
 
 
-@pytest.mark.parametrize("headers", [{"Sec-Purpose": "prefetch"}, {"User-Agent": "Slackbot-LinkExpanding 1.0"}])
+@pytest.mark.parametrize(
+    "headers", [{"Sec-Purpose": "prefetch"}, {"User-Agent": "Slackbot-LinkExpanding 1.0"}]
+)
 def test_looking_ahead_changes_nothing(stack, account, headers):
     before = account.default(POLICY_ARN)
     status, body = stack.call(stack.member_key, headers=headers)
@@ -85,7 +100,9 @@ def settled_versions(account, arn):
 def test_the_default_version_counts_even_when_it_is_not_the_newest(stack, account):
     draft = account.document(POLICY_ARN)
     draft["Statement"][0]["Condition"]["NotIpAddress"]["aws:SourceIp"] = ["203.0.113.1/32"]
-    account.iam.create_policy_version(PolicyArn=POLICY_ARN, PolicyDocument=json.dumps(draft), SetAsDefault=False)
+    account.iam.create_policy_version(
+        PolicyArn=POLICY_ARN, PolicyDocument=json.dumps(draft), SetAsDefault=False
+    )
     assert added(stack, "127.0.0.2")[0] == 200
     assert account.entries(POLICY_ARN) == [OFFICE, "127.0.0.2/32"]
 
@@ -103,7 +120,9 @@ def test_five_versions_at_the_start_are_no_obstacle(stack, account):
 
 def test_a_second_reset_changes_nothing(stack, account):
     added(stack, "127.0.0.2")
-    time.sleep(1.1)  # S3 tells times in seconds: what was granted in the second of a reset may be newer than it
+    time.sleep(
+        1.1
+    )  # S3 tells times in seconds: what was granted in the second of a reset may be newer than it
     assert reset(stack, account, {"dry_run": True})["status"] == "would_reset"
     assert reset(stack, account)["status"] == "reset"
     after = account.default(POLICY_ARN)
@@ -133,6 +152,6 @@ def test_the_schedule_resets(stack, account, user):
 
 
 def test_what_is_not_there_says_so(stack, account):
-    status, body = stack.call(stack.member_key, method="DELETE")
+    status, _ = stack.call(stack.member_key, method="DELETE")
     assert status >= 400
     assert account.keys(stack.outputs["StateBucket"], "grants/") == []

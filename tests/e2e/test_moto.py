@@ -1,10 +1,13 @@
 """A second opinion on IAM's versions and on S3's conditional writes: the same binaries on moto."""
+
+import hashlib
 import json
 import socket
 import subprocess
 import time
 
 import pytest
+
 from account import Account
 from runtime import ADD_IP, RESET_POLICY, Function, add
 from stack import STACK, free_port
@@ -12,16 +15,24 @@ from stack import STACK, free_port
 ARN = "arn:aws:iam::123456789012:policy/gate"
 DOCUMENT = {
     "Version": "2012-10-17",
-    "Statement": {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"NotIpAddress": {"aws:SourceIp": "198.51.100.10"}}},
+    "Statement": {
+        "Effect": "Deny",
+        "Action": "*",
+        "Resource": "*",
+        "Condition": {"NotIpAddress": {"aws:SourceIp": "198.51.100.10"}},
+    },
 }
-KEY_HASH = "2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"  # of "key"
+KEY = "a-key-of-thirty-two-characters-or-more"
+KEY_HASH = hashlib.sha256(KEY.encode()).hexdigest()
 
 
 @pytest.fixture
 def moto(tmp_path):
     port = free_port()
     with open(tmp_path / "moto.log", "wb") as log:
-        server = subprocess.Popen([STACK / "bin" / "moto_server", "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log)
+        server = subprocess.Popen(
+            [STACK / "bin" / "moto_server", "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log
+        )
     try:
         deadline = time.monotonic() + 60
         while socket.socket().connect_ex(("127.0.0.1", port)):
@@ -41,9 +52,13 @@ def test_versions_are_pruned_and_the_baseline_comes_back(moto):
     variables = {"AWS_ENDPOINT_URL": moto.endpoint, "POLICY_ARNS": ARN, "STATE_BUCKET": "state"}
     with Function(ADD_IP, variables) as function:
         for host in range(1, 10):
-            status, body = add(function, "key", f"51.44.71.{host}")
-            assert (status, body["status"], body["targets"][0]["version"]) == (200, "added", f"v{host + 1}"), body
-        status, body = add(function, "key", "51.44.71.1")
+            status, body = add(function, KEY, f"51.44.71.{host}")
+            assert (status, body["status"], body["targets"][0]["version"]) == (
+                200,
+                "added",
+                f"v{host + 1}",
+            ), body
+        status, body = add(function, KEY, "51.44.71.1")
         assert (status, body["status"]) == (200, "already_allowed")
     assert [version["VersionId"] for version in moto.versions(ARN)] == ["v7", "v8", "v9", "v10"]
     assert moto.default(ARN) == "v10"
@@ -56,9 +71,18 @@ def test_versions_are_pruned_and_the_baseline_comes_back(moto):
 
 def test_five_versions_and_a_default_that_is_not_the_newest(moto):
     for entry in ("203.0.113.1", "203.0.113.2", "203.0.113.3", "203.0.113.4"):
-        moto.iam.create_policy_version(PolicyArn=ARN, PolicyDocument=json.dumps(DOCUMENT).replace("198.51.100.10", entry), SetAsDefault=False)
+        moto.iam.create_policy_version(
+            PolicyArn=ARN,
+            PolicyDocument=json.dumps(DOCUMENT).replace("198.51.100.10", entry),
+            SetAsDefault=False,
+        )
     moto.iam.set_default_policy_version(PolicyArn=ARN, VersionId="v3")
-    with Function(ADD_IP, {"AWS_ENDPOINT_URL": moto.endpoint, "POLICY_ARNS": ARN, "STATE_BUCKET": "state"}) as function:
-        status, body = add(function, "key", "51.44.71.80")
+    with Function(
+        ADD_IP, {"AWS_ENDPOINT_URL": moto.endpoint, "POLICY_ARNS": ARN, "STATE_BUCKET": "state"}
+    ) as function:
+        status, body = add(function, KEY, "51.44.71.80")
         assert (status, body["targets"][0]["version"]) == (200, "v6"), body
-    assert moto.document(ARN)["Statement"]["Condition"]["NotIpAddress"]["aws:SourceIp"] == ["203.0.113.2", "51.44.71.80/32"]
+    assert moto.document(ARN)["Statement"]["Condition"]["NotIpAddress"]["aws:SourceIp"] == [
+        "203.0.113.2",
+        "51.44.71.80/32",
+    ]

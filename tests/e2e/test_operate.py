@@ -1,7 +1,9 @@
-"""What the administrator relies on beside the commands: notices of changes, and state that outlives a stack."""
+"""What the administrator relies on beside the commands: notices of changes, state that outlives a stack."""
+
 import json
 
 import pytest
+
 from stack import ACCOUNT, POLICY_ARN, ROOT
 
 OFFICE = "198.51.100.10/32"
@@ -11,16 +13,27 @@ OFFICE = "198.51.100.10/32"
 def mailbox(stack, account):
     """A queue that is subscribed to the alarms' topic; -> a function that waits for the next notices."""
     queue = account.sqs.create_queue(QueueName="mailbox")["QueueUrl"]
-    arn = account.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    allowed = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn}
+    arn = account.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
+    allowed = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn,
+    }
     policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
     account.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
-    subscribed = account.sns.subscribe(TopicArn=stack.outputs["AlarmTopic"], Protocol="sqs", Endpoint=arn, ReturnSubscriptionArn=True)
+    subscribed = account.sns.subscribe(
+        TopicArn=stack.outputs["AlarmTopic"], Protocol="sqs", Endpoint=arn, ReturnSubscriptionArn=True
+    )
 
     def notices(count):
         found = []
         while len(found) < count:
-            messages = account.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=10).get("Messages", [])
+            messages = account.sqs.receive_message(
+                QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=10
+            ).get("Messages", [])
             assert messages, f"{len(found)} of {count} notices came: {found}"
             for message in messages:
                 envelope = json.loads(message["Body"])
@@ -33,7 +46,9 @@ def mailbox(stack, account):
     account.sqs.delete_queue(QueueUrl=queue)
 
 
-def test_the_topic_is_told_who_let_which_network_into_which_policy_and_when_it_was_taken_out(stack, account, mailbox):
+def test_the_topic_is_told_who_let_which_network_into_which_policy_and_when_it_was_taken_out(
+    stack, account, mailbox
+):
     status, body = stack.call(stack.member_key, "127.0.0.2")
     assert status == 200
     written = {target["arn"]: target["version"] for target in json.loads(body)["targets"]}
@@ -41,11 +56,16 @@ def test_the_topic_is_told_who_let_which_network_into_which_policy_and_when_it_w
     assert {arn: notice["version"] for arn, (_, notice) in told.items()} == written
     subject, notice = told[POLICY_ARN]
     assert subject == "ip-gate: added ip-gate +1 -0"
-    assert (notice["outcome"], notice["added"]) == ("added", [{"network": "127.0.0.2/32", "members": ["alice"]}])
+    assert (notice["outcome"], notice["added"]) == (
+        "added",
+        [{"network": "127.0.0.2/32", "members": ["alice"]}],
+    )
     assert stack.call(stack.member_key, "127.0.0.2")[0] == 200, "already allowed: nothing to tell"
     assert account.invoke(stack.outputs["ResetFunction"])[0] is None
     for subject, notice in mailbox(len(written)):
-        assert (notice["outcome"], notice["removed"], notice["added"]) == ("reset", ["127.0.0.2/32"], []), subject
+        assert (notice["outcome"], notice["removed"], notice["added"]) == ("reset", ["127.0.0.2/32"], []), (
+            subject
+        )
 
 
 def test_a_bucket_that_an_earlier_stack_left_is_gone_on_with(stack, account):
@@ -59,7 +79,11 @@ def test_a_bucket_that_an_earlier_stack_left_is_gone_on_with(stack, account):
 
     earlier = stack.sam_deploy("earlier", {"PolicyArns": arn})
     bucket = earlier["StateBucket"]
-    account.s3.copy_object(Bucket=bucket, Key=member(stack, account), CopySource={"Bucket": stack.outputs["StateBucket"], "Key": member(stack, account)})
+    account.s3.copy_object(
+        Bucket=bucket,
+        Key=member(stack, account),
+        CopySource={"Bucket": stack.outputs["StateBucket"], "Key": member(stack, account)},
+    )
     assert call(earlier, 2) == (200, "added")
     # An upgrade keeps everything: the same bucket, the same members and entries, new settings.
     upgraded = stack.sam_deploy("earlier", {"PolicyArns": arn, "MaxGrantsPerMember": "1"})
@@ -69,14 +93,23 @@ def test_a_bucket_that_an_earlier_stack_left_is_gone_on_with(stack, account):
     stack.aws("cloudformation", "delete-stack", "--stack-name", "earlier")
     stack.aws("cloudformation", "wait", "stack-delete-complete", "--stack-name", "earlier")
     assert account.entries(arn) == [OFFICE, "127.0.0.2/32"]
-    kept = {"baseline/000000000000/policy/passed-on.json", "grants/127.0.0.2_32/alice.json", "lease.json", member(stack, account)}
+    kept = {
+        "baseline/000000000000/policy/passed-on.json",
+        "grants/127.0.0.2_32/alice.json",
+        "lease.json",
+        member(stack, account),
+    }
     assert set(account.keys(bucket)) == kept
     assert not any("earlier" in role["RoleName"] for role in account.iam.list_roles()["Roles"])
 
     later = stack.sam_deploy("later", {"PolicyArns": arn, "StateBucketName": bucket})
     assert later["StateBucket"] == bucket
-    resources = stack.aws("cloudformation", "list-stack-resources", "--stack-name", "later")["StackResourceSummaries"]
-    assert not any(resource["ResourceType"] == "AWS::S3::Bucket" for resource in resources), "it owns no bucket"
+    resources = stack.aws("cloudformation", "list-stack-resources", "--stack-name", "later")[
+        "StackResourceSummaries"
+    ]
+    assert not any(resource["ResourceType"] == "AWS::S3::Bucket" for resource in resources), (
+        "it owns no bucket"
+    )
     assert (call(later, 2), call(later, 3)) == ((200, "already_allowed"), (200, "added"))
     failed, report = account.invoke(later["ResetFunction"])
     assert (failed, report["status"]) == (None, "reset")

@@ -1,7 +1,9 @@
-"""Users who may assume a role only from listed addresses, in the jump account itself and in another account."""
+"""Users who may assume a role only from listed addresses, in the jump account itself and in another one."""
+
 import json
 
 import pytest
+
 from account import Account
 from conftest import CARL, HELPER_ARN, JUMP_ARN, OFFICE, OTHER_ACCOUNT, OTHER_ARN, OTHER_TRUST
 from runtime import ADD_IP, Function, add
@@ -13,8 +15,20 @@ ALLOWED, DENIED = 200, 403
 def carl(stack):
     """A user whom no gate policy holds back: only the roles' own trust policies do."""
     stack.aws("iam", "create-user", "--user-name", CARL.rpartition("/")[2])
-    may = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": [JUMP_ARN, OTHER_ARN]}]}
-    stack.aws("iam", "put-user-policy", "--user-name", "carl", "--policy-name", "jump", "--policy-document", json.dumps(may))
+    may = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": [JUMP_ARN, OTHER_ARN]}],
+    }
+    stack.aws(
+        "iam",
+        "put-user-policy",
+        "--user-name",
+        "carl",
+        "--policy-name",
+        "jump",
+        "--policy-document",
+        json.dumps(may),
+    )
     made = stack.aws("iam", "create-access-key", "--user-name", "carl")["AccessKey"]
     return made["AccessKeyId"], made["SecretAccessKey"]
 
@@ -28,7 +42,10 @@ def test_one_request_opens_the_role_here_and_the_role_there(stack, account, carl
     assert statuses("127.0.0.5") == [DENIED, DENIED]
     status, body = stack.call(stack.member_key, "127.0.0.5")
     assert status == 200, body
-    assert [(t["arn"], t["status"], t["version"]) for t in json.loads(body)["targets"][2:]] == [(JUMP_ARN, "added", None), (OTHER_ARN, "added", None)]
+    assert [(t["arn"], t["status"], t["version"]) for t in json.loads(body)["targets"][2:]] == [
+        (JUMP_ARN, "added", None),
+        (OTHER_ARN, "added", None),
+    ]
     assert account.trust_entries("jump", "NotIpAddress") == [OFFICE, "127.0.0.5/32"]
     assert other.trust_entries("target", "IpAddress") == [OFFICE, "127.0.0.5/32"]
     assert statuses("127.0.0.5") == [ALLOWED, ALLOWED]
@@ -48,7 +65,9 @@ def test_without_the_helper_role_the_error_names_what_is_missing(stack, account)
     try:
         # A function that runs already keeps its credentials: ask one that has none yet.
         variables = {
-            "AWS_ENDPOINT_URL": stack.endpoint, "ROLE_ARNS": OTHER_ARN, "STATE_BUCKET": stack.outputs["StateBucket"],
+            "AWS_ENDPOINT_URL": stack.endpoint,
+            "ROLE_ARNS": OTHER_ARN,
+            "STATE_BUCKET": stack.outputs["StateBucket"],
             "ASSUME_ROLES": HELPER_ARN,
         }
         with Function(ADD_IP, variables) as function:

@@ -1,4 +1,5 @@
 """The administrator's commands, on the local stack."""
+
 import json
 import re
 import subprocess
@@ -6,6 +7,7 @@ import sys
 import time
 
 import pytest
+
 from stack import POLICY_ARN, ROOT
 
 OFFICE = "198.51.100.10/32"
@@ -14,12 +16,18 @@ OFFICE = "198.51.100.10/32"
 @pytest.fixture
 def script(stack):
     """A function that runs a command as an administrator would; -> exit status, what it prints."""
+
     def run(name, *arguments, expect=0):
         done = subprocess.run(
-            [sys.executable, ROOT / "scripts" / name, *arguments], env=stack.environment(), capture_output=True, text=True, stdin=subprocess.DEVNULL,
+            [sys.executable, ROOT / "scripts" / name, *arguments],
+            env=stack.environment(),
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
         )
         assert done.returncode == expect, done.stdout + done.stderr
         return done.stdout + done.stderr
+
     return run
 
 
@@ -31,7 +39,9 @@ def test_a_member_comes_and_goes(stack, account, script):
     printed = script("member", "add", "dora")
     key = key_of(printed)
     assert f"curl -H 'Authorization: Bearer {key}' {stack.url}" in printed
-    assert not any(key in name for name in account.keys(stack.outputs["StateBucket"])), "only the hash is stored"
+    assert not any(key in name for name in account.keys(stack.outputs["StateBucket"])), (
+        "only the hash is stored"
+    )
     status, body = stack.call(key, "127.0.0.7")
     assert (status, json.loads(body)["member"]) == (200, "dora")
     assert "dora" in script("member", "list")
@@ -70,13 +80,17 @@ def test_entries_are_revoked_and_the_list_is_reset_by_one_short_command_each(sta
 
 
 def test_a_gate_is_made_attached_to_nobody(account, script):
-    printed = script("gate", "create", "--cidr", "203.0.113.7/24", "--cidr", "2a05:d018::/48", "--name", "fresh-gate")
+    printed = script(
+        "gate", "create", "--cidr", "203.0.113.7/24", "--cidr", "2a05:d018::/48", "--name", "fresh-gate"
+    )
     arn = printed.split()[0]
     assert account.entries(arn) == ["203.0.113.0/24", "2a05:d018::/48"]
     assert account.iam.get_policy(PolicyArn=arn)["Policy"]["AttachmentCount"] == 0
     for wrong in ("0.0.0.0/0", "office"):
         assert f"`{wrong}`" in script("gate", "create", "--cidr", wrong, expect=1)
-    assert "EntityAlreadyExists" in script("gate", "create", "--cidr", "203.0.113.7", "--name", "fresh-gate", expect=1)
+    assert "EntityAlreadyExists" in script(
+        "gate", "create", "--cidr", "203.0.113.7", "--name", "fresh-gate", expect=1
+    )
 
 
 def test_a_gate_is_lifted_for_a_while_and_closes_again_by_itself(stack, account, user, script):
@@ -108,19 +122,32 @@ def test_the_list_the_baseline_and_older_versions_are_one_short_command_each(sta
     before = account.default(POLICY_ARN)
     assert stack.call(stack.member_key, "127.0.0.2")[0] == 200
     printed = script("entry", "list")
-    assert re.search(rf"{OFFICE}\s+permanent", printed) and re.search(r"127.0.0.2/32\s+granted\s+alice since 20", printed), printed
+    assert re.search(rf"{OFFICE}\s+permanent", printed) and re.search(
+        r"127.0.0.2/32\s+granted\s+alice since 20", printed
+    ), printed
     assert "nothing outside the list differs" in script("baseline", "check", "--arn", POLICY_ARN)
 
     new = ROOT / "examples" / "policies" / "deny-office.json"
-    printed = script("baseline", "save", "--arn", POLICY_ARN, "--file", str(new))
-    assert "added 123.123.123.123/32" in printed and f"removed {OFFICE}" in printed and "outside the list differs" in printed
+    asked = script("baseline", "save", "--arn", POLICY_ARN, "--file", str(new), expect=1)
+    assert (
+        "add --yes" in asked
+        and OFFICE in account.s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
+    )
+    printed = script("baseline", "save", "--yes", "--arn", POLICY_ARN, "--file", str(new))
+    assert "added 123.123.123.123/32" in printed and f"removed {OFFICE}" in printed
+    assert "statement added: {" in printed and "statement removed: {" in printed
     assert b"123.123.123.123/32" in account.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     bad = script("baseline", "save", "--arn", POLICY_ARN, "--file", str(ROOT / "Makefile"), expect=1)
-    assert "not valid JSON" in bad and b"123.123.123.123/32" in account.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    assert (
+        "not valid JSON" in bad
+        and b"123.123.123.123/32" in account.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    )
 
     edited = account.document(POLICY_ARN)
     edited["Statement"][0]["Condition"]["NotIpAddress"]["aws:SourceIp"].append("203.0.113.9/32")
-    account.iam.create_policy_version(PolicyArn=POLICY_ARN, PolicyDocument=json.dumps(edited), SetAsDefault=True)
+    account.iam.create_policy_version(
+        PolicyArn=POLICY_ARN, PolicyDocument=json.dumps(edited), SetAsDefault=True
+    )
     assert re.search(r"203.0.113.9/32\s+by hand", script("entry", "list"))
     assert "would_roll_back" in script("rollback", before, "--arn", POLICY_ARN, "--dry-run")
     assert "removed 203.0.113.9/32" in script("rollback", before, "--arn", POLICY_ARN)

@@ -1,10 +1,12 @@
-"""What a cold start has to load, and what an add takes of memory: the bootstraps as `sam build` makes them."""
+"""What a cold start has to load, and the memory of an add: the bootstraps as `sam build` makes them."""
+
 import io
 import pathlib
 import re
 import zipfile
 
 import pytest
+
 from runtime import ADD_IP, RESET_POLICY, Function, add
 from stack import POLICY_ARN
 
@@ -21,7 +23,11 @@ def test_a_zipped_bootstrap_has_three_megabytes_at_most(bootstrap):
 
 
 def test_an_add_takes_twelve_megabytes_of_memory_at_most(stack, account):
-    settings = {"AWS_ENDPOINT_URL": stack.endpoint, "POLICY_ARNS": POLICY_ARN, "STATE_BUCKET": stack.outputs["StateBucket"]}
+    settings = {
+        "AWS_ENDPOINT_URL": stack.endpoint,
+        "POLICY_ARNS": POLICY_ARN,
+        "STATE_BUCKET": stack.outputs["StateBucket"],
+    }
     with Function(ADD_IP, settings) as function:
         assert add(function, stack.member_key, "51.44.71.1")[0] == 200
         status = pathlib.Path(f"/proc/{function.process.pid}/status").read_text()

@@ -1,51 +1,83 @@
-//! Exhaustive crash points: one add and one reset, crashed before and after each of their calls.
+//! Exhaustive crash points: one add and every cut, crashed before and after each of their calls.
 
+use crate::actors::{Actor, Add};
+use crate::faults::Options;
 use crate::promises::violations;
-use crate::scenarios::{Actor, SCENARIOS, Scenario, Start};
-use crate::schedule::{Options, run};
+use crate::scenarios::{SCENARIOS, Scenario};
+use crate::schedule::run;
+use crate::start::{Begun, Start};
 
-static CASES: [Scenario; 6] = [
-    Scenario {
-        name: "first add",
-        start: Start::First,
-        actors: &[Actor::Add("A")],
-        late: false,
-    },
-    Scenario {
-        name: "add",
-        start: Start::Steady,
-        actors: &[Actor::Add("A")],
-        late: false,
-    },
-    Scenario {
-        name: "two adds of one process",
-        start: Start::Steady,
-        actors: &[Actor::AddBoth("A", "B")],
-        late: false,
-    },
-    Scenario {
-        name: "reset",
-        start: Start::Steady,
-        actors: &[Actor::Reset],
-        late: false,
-    },
-    Scenario {
-        name: "add beside an add",
-        start: Start::Steady,
-        actors: &[Actor::Add("A"), Actor::Add("B")],
-        late: false,
-    },
-    Scenario {
-        name: "reset beside an add",
-        start: Start::Steady,
-        actors: &[Actor::Reset, Actor::Add("A")],
-        late: false,
-    },
+const STEADY: Start = Start::later("b0 X", &[Begun::new("X", "al")]);
+const ENDED: Start = Start::later("b0 X", &[Begun::new("X", "al").until(0)]);
+
+const fn add(member: &'static str, net: &'static str) -> Actor {
+    Actor::Add(Add::new(member, net))
+}
+
+const REMOVE: Actor = Actor::Remove {
+    member: "al",
+    net: Some("X"),
+};
+
+/// What happens, and how many points there are to crash at, at least.
+static CASES: [(Scenario, usize); 12] = [
+    (
+        Scenario::new("first add", Start::First, &[add("a", "A")]),
+        16,
+    ),
+    (Scenario::new("add", STEADY, &[add("a", "A")]), 14),
+    (
+        Scenario::new(
+            "renewal",
+            STEADY,
+            &[Actor::Add(Add::new("al", "X").minutes(30))],
+        ),
+        10,
+    ),
+    (
+        Scenario::new(
+            "two adds of one process",
+            STEADY,
+            &[Actor::AddBoth(Add::new("a", "A"), Add::new("b", "B"))],
+        ),
+        16,
+    ),
+    (Scenario::new("reset", STEADY, &[Actor::Reset]), 14),
+    (Scenario::new("remove", STEADY, &[REMOVE]), 14),
+    (Scenario::new("expire", ENDED, &[Actor::Expire]), 14),
+    (
+        Scenario::new("member removed", STEADY, &[Actor::RevokeMember("al")]),
+        16,
+    ),
+    (
+        Scenario::new("rollback", STEADY, &[Actor::Rollback("v2")]),
+        14,
+    ),
+    (
+        Scenario::new("add beside an add", STEADY, &[add("a", "A"), add("b", "B")]),
+        14,
+    ),
+    (
+        Scenario::new(
+            "reset beside an add",
+            STEADY,
+            &[Actor::Reset, add("a", "A")],
+        ),
+        14,
+    ),
+    (
+        Scenario::new(
+            "remove beside a renewal",
+            STEADY,
+            &[REMOVE, Actor::Add(Add::new("al", "X").minutes(30))],
+        ),
+        14,
+    ),
 ];
 
 #[test]
 fn a_crash_at_any_point_leaves_what_the_next_invocation_repairs() {
-    for scenario in &CASES {
+    for (scenario, least) in &CASES {
         // The seeds differ in how many policies there are, and in which of two actors goes first.
         let two_policies = 2 * SCENARIOS.len() as u64;
         for seed in [0, 1, two_policies, two_policies + 1] {
@@ -54,9 +86,8 @@ fn a_crash_at_any_point_leaves_what_the_next_invocation_repairs() {
                 let mut crashed = false;
                 for after in [false, true] {
                     let options = Options {
-                        deviation: 0.0,
-                        crashes: 0,
                         crash_at: Some((nth, after)),
+                        ..Options::undisturbed()
                     };
                     let outcome = run(scenario, seed, options);
                     crashed |= outcome
@@ -77,7 +108,7 @@ fn a_crash_at_any_point_leaves_what_the_next_invocation_repairs() {
                 points += 2;
             }
             assert!(
-                points >= 16,
+                points >= *least,
                 "{} has only {points} points to crash at",
                 scenario.name
             );

@@ -1,27 +1,35 @@
-//! A deterministic simulation: seeded interleavings of adds, resets, console edits, stale reads, lost and late
-//! answers, throttling and crashes, on the fakes, with the real handlers. Every schedule checks the promises.
+//! A deterministic simulation: seeded interleavings of adds, removals, resets, ends, removed members, console edits,
+//! stale reads, lost and late answers, throttling and crashes, on the fakes, with the real handlers. Every schedule
+//! checks the promises.
 //!
-//! `SEEDS=n` sets how many schedules are run, `SEED=n` replays one and prints its trace, `SCENARIO=text` limits the
-//! scenarios to those whose name contains the text.
+//! `SEEDS=n` sets how many schedules are run, `FIRST_SEED=n` where they begin, `SEED=n` replays one and prints its trace,
+//! `SCENARIO=text` limits the scenarios to those whose name contains the text.
 
+mod actors;
 mod crash_points;
+mod faults;
+mod outcome;
+mod planted;
 mod promises;
 mod scenarios;
 mod schedule;
+mod start;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use allowlist_aws::planted::{Fault, plant};
+use allowlist::invariant::{Invariant, leave_out};
 
+use crate::faults::Options;
+use crate::outcome::Outcome;
 use crate::promises::violations;
 use crate::scenarios::{SCENARIOS, Scenario};
-use crate::schedule::{Options, Outcome, run};
+use crate::schedule::run;
 
 /// One schedule: the seed chooses the scenario and everything that happens in it.
 fn play(
     seed: u64,
-    fault: Option<Fault>,
+    left_out: Option<Invariant>,
     filter: &str,
 ) -> (&'static Scenario, Vec<String>, Outcome) {
     let fitting: Vec<&'static Scenario> = SCENARIOS
@@ -29,9 +37,9 @@ fn play(
         .filter(|scenario| scenario.name.contains(filter))
         .collect();
     let scenario = fitting[usize::try_from(seed).unwrap() % fitting.len()];
-    plant(fault);
+    leave_out(left_out);
     let outcome = run(scenario, seed, Options::default());
-    plant(None);
+    leave_out(None);
     let found = violations(scenario, &outcome);
     (scenario, found, outcome)
 }
@@ -111,60 +119,4 @@ fn a_seed_reproduces_its_schedule() {
             "seed {seed}"
         );
     }
-}
-
-/// Plants a fault and looks for a schedule that shows it, in the scenarios whose name contains the text.
-fn is_found(fault: Fault, filter: &str) {
-    let found = std::sync::Mutex::new(None);
-    let count = sweep(0..100_000, |seed| {
-        let (scenario, violations, _) = play(seed, Some(fault), filter);
-        if violations.is_empty() {
-            return false;
-        }
-        found.lock().unwrap().get_or_insert(format!(
-            "seed {seed}, scenario `{}`: {}",
-            scenario.name,
-            violations.join("; ")
-        ));
-        true
-    });
-    let found = found.into_inner().unwrap();
-    println!(
-        "{fault:?} found after {count} schedules: {}",
-        found.clone().unwrap_or_default()
-    );
-    assert!(
-        found.is_some(),
-        "{fault:?} was not found in {count} schedules"
-    );
-}
-
-#[test]
-fn leaving_out_the_lineage_check_is_found() {
-    is_found(Fault::SkipLineage, "");
-}
-
-#[test]
-fn trusting_a_stale_list_is_found() {
-    is_found(Fault::TrustStaleList, "");
-}
-
-#[test]
-fn answering_from_reads_during_a_reset_is_found() {
-    is_found(Fault::AnswerDuringReset, "");
-}
-
-#[test]
-fn releasing_without_a_condition_is_found() {
-    is_found(Fault::ReleaseUnconditionally, "rush and reset");
-}
-
-#[test]
-fn going_on_with_an_old_document_is_found() {
-    is_found(Fault::KeepOldDocument, "warm");
-}
-
-#[test]
-fn forgetting_the_intent_is_found() {
-    is_found(Fault::ForgetIntent, "");
 }

@@ -1,144 +1,73 @@
 //! One schedule: the actors run as tasks on a paused clock; every call that they make waits until the seed says that
 //! it happens, and how.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use allowlist_aws::aws::Aws;
 use fakes::connection::{Decision, Director, Fate};
-use fakes::invoke::{key, member, sdk};
-use fakes::world::{Call, Reply};
-use fakes::{Op, Shared, World, add_config, add_event, reset_config};
+use fakes::invoke::member_with_key;
+use fakes::{Op, Replicas, Shared, World, invoke};
 use fastrand::Rng;
-use lambda_runtime::{Context, LambdaEvent};
-use serde_json::{Value, json};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::scenarios::{Actor, Scenario, net, policies, world};
+use crate::actors::{Actor, Add, NEXT, Player};
+use crate::faults::{Late, Options};
+use crate::outcome::{Outcome, Requests};
+use crate::scenarios::{SCENARIOS, Scenario};
+use crate::start::{policies, world};
 
-/// What may go wrong in a schedule.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// How likely a call is interfered with, and an actor interrupted by another.
-    pub deviation: f64,
-    /// How many actors may crash.
-    pub crashes: u32,
-    /// Crash the first actor at its nth call, before or after its effect, and do nothing else.
-    pub crash_at: Option<(usize, bool)>,
+/// What somebody waits for.
+#[derive(Clone, Debug)]
+pub enum Ask {
+    Call(Op),
+    /// So much time is to pass at once.
+    Tick(Duration),
 }
 
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            deviation: 0.12,
-            crashes: 1,
-            crash_at: None,
-        }
-    }
-}
-
-/// What an actor was told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ack {
+pub struct Pending {
     pub author: usize,
-    pub actor: Actor,
-    /// `added`, `already_allowed`, `reset`, `unchanged`, an error's kind, or `crashed`.
-    pub word: String,
-    pub start: usize,
-    pub end: usize,
-}
-
-/// What happened.
-#[derive(Debug)]
-pub struct Outcome {
-    pub world: World,
-    pub policies: &'static [&'static str],
-    pub acks: Vec<Ack>,
-    pub notes: Vec<(usize, String)>,
-    /// Whether the schedule came to its end in time.
-    pub ended: bool,
-}
-
-impl Outcome {
-    /// The calls in their order, with what was done to them, for people.
-    pub fn trace(&self) -> String {
-        self.lines(|op, reply| format!("{op:?} -> {reply:?}").replace('\\', ""))
-    }
-
-    /// The same without what depends on the time of day: equal for two runs of one seed.
-    pub fn skeleton(&self) -> String {
-        self.lines(skeleton)
-    }
-
-    fn lines(&self, show: impl Fn(&Op, &Reply) -> String) -> String {
-        let mut lines: Vec<(usize, String)> = self.notes.clone();
-        for Call {
-            step,
-            author,
-            op,
-            reply,
-        } in &self.world.calls
-        {
-            lines.push((*step, format!("{author}  {}", show(op, reply))));
-        }
-        for ack in &self.acks {
-            lines.push((
-                ack.end,
-                format!("{}  {:?} is told `{}`", ack.author, ack.actor, ack.word),
-            ));
-        }
-        lines.sort_by_key(|(step, _)| *step);
-        lines
-            .into_iter()
-            .map(|(step, line)| format!("{step:4} {line}\n"))
-            .collect()
-    }
-}
-
-/// A call without what differs from run to run of the same seed: times and what is computed from them.
-fn skeleton(op: &Op, reply: &Reply) -> String {
-    match (op, reply) {
-        (Op::Put { key, condition, .. }, reply) => {
-            format!("Put {key} {} -> {}", condition.is_some(), word(reply))
-        }
-        (op, Reply::Object { .. }) => format!("{op:?} -> Object"),
-        (op, reply) => format!("{op:?} -> {reply:?}"),
-    }
-}
-
-fn word(reply: &Reply) -> String {
-    match reply {
-        Reply::Stored(_) => "Stored".to_owned(),
-        other => format!("{other:?}"),
-    }
-}
-
-struct Pending {
-    author: usize,
-    op: Op,
-    reply: oneshot::Sender<Fate>,
+    pub ask: Ask,
+    pub sent: Instant,
+    pub reply: oneshot::Sender<Fate>,
 }
 
 /// Every call waits here until its turn.
 #[derive(Clone, Default)]
-struct Gatekeeper {
+pub struct Gatekeeper {
     queue: Arc<Mutex<Vec<Pending>>>,
     arrived: Arc<Notify>,
 }
 
-impl Director for Gatekeeper {
-    fn decide(&self, author: usize, op: Op) -> Decision {
+impl Gatekeeper {
+    fn ask(&self, author: usize, ask: Ask) -> Decision {
         let (reply, answered) = oneshot::channel();
-        self.queue
-            .lock()
-            .unwrap()
-            .push(Pending { author, op, reply });
+        self.queue.lock().unwrap().push(Pending {
+            author,
+            ask,
+            sent: Instant::now(),
+            reply,
+        });
         self.arrived.notify_one();
         Box::pin(async move { answered.await.unwrap_or(Fate::Silent) })
+    }
+
+    /// Lets so much time pass at once, when it is this author's turn.
+    pub async fn tick(&self, author: usize, time: Duration) {
+        self.ask(author, Ask::Tick(time)).await;
+    }
+
+    /// Forgets what these authors wait for.
+    fn forget(&self, matches: impl Fn(usize) -> bool) {
+        let mut queue = self.queue.lock().unwrap();
+        queue.retain(|pending| !matches(pending.author));
+    }
+}
+
+impl Director for Gatekeeper {
+    fn decide(&self, author: usize, op: Op) -> Decision {
+        self.ask(author, Ask::Call(op))
     }
 }
 
@@ -150,120 +79,151 @@ pub fn run(scenario: &Scenario, seed: u64, options: Options) -> Outcome {
         .start_paused(true)
         .build()
         .unwrap();
-    let outcome =
-        runtime.block_on(async { Schedule::new(scenario, seed, options).play(scenario).await });
+    let outcome = runtime.block_on(async { Schedule::new(scenario, seed, options).play().await });
     runtime.shutdown_background();
     outcome
 }
 
-struct Schedule {
-    world: Shared,
+pub struct Schedule<'s> {
+    pub scenario: &'s Scenario,
+    pub world: Shared,
+    pub requests: Requests,
+    pub rng: Rng,
+    pub options: Options,
+    pub late: Vec<Late>,
+    pub calls_of_first: usize,
     gatekeeper: Gatekeeper,
-    acks: Arc<Mutex<Vec<Ack>>>,
     notes: Vec<(usize, String)>,
     tasks: Vec<(usize, JoinHandle<()>)>,
-    rng: Rng,
-    options: Options,
     policies: &'static [&'static str],
-    late: Vec<(usize, Op, Instant)>,
-    calls_of_first: usize,
-    /// When each author's first call happened.
-    started: BTreeMap<usize, usize>,
+    longest_lag: Duration,
+    began: i64,
 }
 
-/// What is added to an author for the next request that the same process handles.
-const NEXT: usize = 1000;
+/// Who repairs in the end: an add, and a reset.
+pub const REPAIR: (usize, usize) = (90, 91);
 
-/// An IAM write starts with at least six seconds of the lease left, and the lease outlives any request.
-const LATEST: Duration = Duration::from_millis(5900);
-
-impl Schedule {
-    fn new(scenario: &Scenario, seed: u64, options: Options) -> Self {
-        let policies = policies(seed);
-        let mut world = world(scenario.start, policies);
-        let (object, body) = member("alice");
-        world.put(&object, &body);
+impl<'s> Schedule<'s> {
+    fn new(scenario: &'s Scenario, seed: u64, options: Options) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let policies = policies(seed / SCENARIOS.len() as u64);
+        let age = Duration::from_secs([1, 3, 10, 40, 300][rng.usize(0..5)]);
+        let mut world = world(scenario.start, policies, age);
+        for (file, name) in scenario.files() {
+            let (object, body) = member_with_key(&invoke::key(file), name);
+            world.put(&object, &body);
+        }
+        // IAM lags by time, or by writes, or not at all.
+        let mut longest_lag = Duration::ZERO;
+        let mut options = options;
+        if options.deviation > 0.0 {
+            match rng.u8(0..6) {
+                0 => options.stale_writes = 0,
+                1 | 2 => {
+                    options.stale_writes = 0;
+                    longest_lag = Duration::from_millis(rng.u64(500..20_000));
+                    world.replicas = Replicas::spread(seed, rng.usize(1..4), longest_lag);
+                }
+                3 => options.stale_writes = 6,
+                _ => options.stale_writes = 2,
+            }
+        }
+        let began = world.now();
+        let world = Shared::new(world);
         Self {
-            world: Shared::new(world),
-            gatekeeper: Gatekeeper::default(),
-            acks: Arc::default(),
-            notes: Vec::new(),
-            tasks: Vec::new(),
-            rng: Rng::with_seed(seed),
+            scenario,
+            requests: Requests::new(world.clone()),
+            world,
+            rng,
             options,
-            policies,
             late: Vec::new(),
             calls_of_first: 0,
-            started: BTreeMap::new(),
+            gatekeeper: Gatekeeper::default(),
+            notes: Vec::new(),
+            tasks: Vec::new(),
+            policies,
+            longest_lag,
+            began,
         }
     }
 
     fn spawn(&mut self, author: usize, actor: Actor) {
-        let director = self.gatekeeper.clone();
-        let (acks, world, policies) = (
-            self.acks.clone(),
-            self.world.clone(),
-            self.policies.join(","),
-        );
+        match actor {
+            Actor::AddBoth(one, other) => {
+                self.requests.add(author, Actor::Add(one));
+                self.requests.add(author + NEXT, Actor::Add(other));
+            }
+            actor => self.requests.add(author, actor),
+        }
+        let player = Player {
+            author,
+            gatekeeper: self.gatekeeper.clone(),
+            requests: self.requests.clone(),
+            policies: self.policies.join(","),
+            share: self.scenario.share,
+        };
         let arrived = self.gatekeeper.arrived.clone();
         let task = tokio::spawn(async move {
-            perform(author, actor, director, world, acks, &policies).await;
+            player.play(actor).await;
             arrived.notify_one();
         });
         self.tasks.push((author, task));
     }
 
-    async fn play(mut self, scenario: &Scenario) -> Outcome {
-        for (author, actor) in scenario.actors.iter().enumerate() {
+    async fn play(mut self) -> Outcome {
+        for (author, actor) in self.scenario.actors.iter().enumerate() {
             self.spawn(author, *actor);
         }
-        let mut ended = self.drive(scenario.late).await;
+        let mut ended = self.drive().await;
         // After quiescence, and after the lease of anybody who died: the next add and the next reset just work.
         self.late.clear();
-        tokio::time::sleep(Duration::from_secs(14)).await;
-        self.options = Options {
-            deviation: 0.0,
-            crashes: 0,
-            crash_at: None,
+        let mut rest = Duration::from_secs(14).max(self.longest_lag + Duration::from_secs(1));
+        if self.scenario.deletes_by_hand() {
+            // For a minute nobody can tell a version that a person deleted from one that cannot be seen yet.
+            rest = Duration::from_secs(75);
+        }
+        tokio::time::sleep(rest).await;
+        self.options = Options::undisturbed();
+        self.spawn(REPAIR.0, Actor::Add(Add::new("repair", "Z")));
+        ended &= self.drive().await;
+        let (bucket, repaired, repaired_at) = {
+            let world = self.world.lock();
+            (world.objects.clone(), world.step, world.elapsed())
         };
-        for (author, actor) in [(90, Actor::Add("Z")), (91, Actor::Reset)] {
-            if author == 91 {
-                tokio::time::sleep(Duration::from_secs(2)).await;
-            }
-            self.spawn(author, actor);
-            ended &= self.drive(false).await;
-        }
-        let world = std::mem::take(&mut *self.world.lock());
-        let mut acks = std::mem::take(&mut *self.acks.lock().unwrap());
-        for ack in &mut acks {
-            ack.start = self.started.get(&ack.author).copied().unwrap_or(ack.start);
-        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        self.spawn(REPAIR.1, Actor::Reset);
+        ended &= self.drive().await;
+        let world: World = std::mem::take(&mut *self.world.lock());
         Outcome {
             world,
             policies: self.policies,
-            acks,
+            requests: self.requests.all(),
             notes: self.notes,
+            began: self.began,
+            bucket,
+            repaired,
+            repaired_at,
             ended,
         }
     }
 
     /// Lets calls happen until every actor has ended.
-    async fn drive(&mut self, late: bool) -> bool {
+    async fn drive(&mut self) -> bool {
         let limit = Instant::now() + Duration::from_secs(400);
         let mut current = usize::MAX;
         loop {
             // The clock moves only when every task waits: whatever an actor does next is in the queue after this.
-            let pause = if self.chance(0.1) {
+            let pause = if self.options.deviation > 0.0 && self.chance(0.1) {
                 self.rng.u64(200..1500)
             } else {
                 self.rng.u64(1..40)
             };
             tokio::time::sleep(Duration::from_millis(pause)).await;
-            self.gatekeeper
-                .queue
-                .lock()
-                .unwrap()
-                .retain(|pending| !pending.reply.is_closed());
+            let authors: Vec<usize> = {
+                let mut queue = self.gatekeeper.queue.lock().unwrap();
+                queue.retain(|pending| !pending.reply.is_closed());
+                queue.iter().map(|pending| pending.author).collect()
+            };
             self.tasks.retain(|(_, task)| !task.is_finished());
             if self.tasks.is_empty() {
                 return true;
@@ -272,14 +232,6 @@ impl Schedule {
                 return false;
             }
             self.land();
-            let authors: Vec<usize> = self
-                .gatekeeper
-                .queue
-                .lock()
-                .unwrap()
-                .iter()
-                .map(|pending| pending.author)
-                .collect();
             if authors.is_empty() {
                 self.gatekeeper.arrived.notified().await;
                 continue;
@@ -291,235 +243,62 @@ impl Schedule {
             };
             let pending = self.gatekeeper.queue.lock().unwrap().remove(index);
             current = pending.author;
-            self.happen(pending, late);
+            self.requests.called(current);
+            match &pending.ask {
+                Ask::Call(op) => {
+                    let op = op.clone();
+                    self.happen(pending, op);
+                }
+                Ask::Tick(time) => {
+                    let time = *time;
+                    self.tick(current, time);
+                    let _ = pending.reply.send(Fate::Silent);
+                    self.requests.told(current, "done");
+                }
+            }
         }
     }
 
-    fn chance(&mut self, likely: f64) -> bool {
+    pub fn chance(&mut self, likely: f64) -> bool {
         likely > 0.0 && self.rng.f64() < likely
     }
 
-    /// A request whose answer never came may take effect now, or not any more.
-    fn land(&mut self) {
-        let now = Instant::now();
-        self.late
-            .retain(|(_, _, sent)| now.duration_since(*sent) < LATEST);
-        if !self.late.is_empty() && self.chance(0.2) {
-            let index = self.rng.usize(0..self.late.len());
-            let (author, op, _) = self.late.remove(index);
-            self.note(author, "a late request lands");
-            self.world.lock().apply(author, &op, 0);
-        }
-    }
-
-    fn note(&mut self, author: usize, what: &str) {
+    pub fn note(&mut self, author: usize, what: &str) {
         let step = self.world.lock().step;
-        self.notes.push((step, format!("{author}  [{what}]")));
+        self.notes
+            .push((step, format!("           {author}  [{what}]")));
     }
 
-    fn kill(&mut self, author: usize, what: &str) {
+    /// So much time passes at once: no request lives that long.
+    fn tick(&mut self, author: usize, time: Duration) {
+        self.note(author, &format!("{} minutes pass", time.as_secs() / 60));
+        {
+            let mut world = self.world.lock();
+            world.skip(time);
+            world.step += 1;
+        }
+        for (running, actor) in self.requests.running() {
+            if !actor.is_person() {
+                self.kill(running, "its time is over");
+            }
+        }
+        self.late.clear();
+    }
+
+    pub fn kill(&mut self, author: usize, what: &str) {
         self.note(author, what);
         let process = author % NEXT;
         if let Some((_, task)) = self.tasks.iter().find(|(owner, _)| *owner == process) {
             task.abort();
         }
-        self.gatekeeper
-            .queue
-            .lock()
-            .unwrap()
-            .retain(|pending| pending.author % NEXT != process);
+        self.gatekeeper.forget(|author| author % NEXT == process);
+        self.requests.stop(process);
+        self.requests.stop(process + NEXT);
     }
 
-    fn answer(&mut self, pending: Pending, lag: usize) {
-        let mut world = self.world.lock();
-        let reply = world.apply(pending.author, &pending.op, lag);
-        let now = world.now();
-        drop(world);
-        let _ = pending.reply.send(Fate::Answered(reply, now));
-    }
-
-    /// One call happens.
-    fn happen(&mut self, pending: Pending, late: bool) {
-        let author = pending.author;
-        let step = self.world.lock().step;
-        self.started.entry(author).or_insert(step);
-        if let (Some((nth, after)), 0) = (self.options.crash_at, author) {
-            self.calls_of_first += 1;
-            if self.calls_of_first == nth {
-                if after {
-                    self.world.lock().apply(author, &pending.op, 0);
-                }
-                self.kill(
-                    author,
-                    if after {
-                        "crashes after the call"
-                    } else {
-                        "crashes before the call"
-                    },
-                );
-                return;
-            }
-        }
-        let console = matches!(pending.op, Op::Edit { .. });
-        if console || !self.chance(self.options.deviation) {
-            return self.answer(pending, 0);
-        }
-        if self.options.crashes > 0 && self.chance(0.25) {
-            self.options.crashes -= 1;
-            match self.rng.u8(0..3) {
-                0 => {}
-                1 => {
-                    self.world.lock().apply(author, &pending.op, 0);
-                }
-                _ if late && pending.op.writes_document() => {
-                    self.late.push((author, pending.op, Instant::now()))
-                }
-                _ => {}
-            }
-            return self.kill(author, "crashes");
-        }
-        if pending.op.is_iam_read() && self.chance(0.7) {
-            let lag = self.rng.usize(1..=2);
-            self.note(author, &format!("answered from {lag} writes ago"));
-            return self.answer(pending, lag);
-        }
-        let lost = pending.op.writes_document() || pending.op.writes_lease();
-        match self.rng.u8(0..5) {
-            0 if late && pending.op.writes_document() => {
-                self.note(author, "no answer, and it may land later");
-                self.late.push((author, pending.op, Instant::now()));
-                let _ = pending.reply.send(Fate::Silent);
-            }
-            0 | 1 if lost => {
-                self.note(author, "the answer is lost");
-                self.world.lock().apply(author, &pending.op, 0);
-                let _ = pending.reply.send(if self.rng.bool() {
-                    Fate::Broken
-                } else {
-                    Fate::Silent
-                });
-            }
-            2 => {
-                self.note(author, "the request is lost");
-                let _ = pending.reply.send(if self.rng.bool() {
-                    Fate::Broken
-                } else {
-                    Fate::Silent
-                });
-            }
-            3 => {
-                self.note(author, "throttled");
-                let now = self.world.lock().now();
-                let (status, code) = if pending.op.is_iam() {
-                    (400, "Throttling")
-                } else {
-                    (503, "SlowDown")
-                };
-                let _ = pending
-                    .reply
-                    .send(Fate::Answered(Reply::Error(status, code), now));
-            }
-            4 if pending.op.writes_lease() => {
-                self.note(author, "conditional request conflict");
-                let now = self.world.lock().now();
-                let _ = pending.reply.send(Fate::Answered(
-                    Reply::Error(409, "ConditionalRequestConflict"),
-                    now,
-                ));
-            }
-            _ => self.answer(pending, 0),
-        }
-    }
-}
-
-/// One actor, from its first call to what it is told, and on to its work after the answer.
-async fn perform(
-    author: usize,
-    actor: Actor,
-    director: Gatekeeper,
-    world: Shared,
-    acks: Arc<Mutex<Vec<Ack>>>,
-    policies: &str,
-) {
-    let start = world.lock().step;
-    let told_as = |author: usize, actor: Actor, word: &str| {
-        let mut world = world.lock();
-        world.step += 1;
-        acks.lock().unwrap().push(Ack {
-            author,
-            actor,
-            word: word.to_owned(),
-            start,
-            end: world.step,
-        });
-    };
-    let told = |word: &str| told_as(author, actor, word);
-    let variables = [("POLICY_ARNS", policies)];
-    let request = |author: usize| {
-        let mut context = Context::default();
-        context.request_id = format!("{actor:?}-{author}");
-        context
-    };
-    let shared: Arc<dyn Director> = Arc::new(director.clone());
-    match actor {
-        Actor::Add(_) | Actor::AddBoth(..) => {
-            let config = add_config(&variables);
-            let caller = Arc::new(AtomicUsize::new(author));
-            let aws = Aws::new(&sdk(caller.clone(), shared), &config.config);
-            let deps = add_ip::Deps { config, aws };
-            let names = match actor {
-                Actor::AddBoth(first, second) => vec![first, second],
-                Actor::Add(name) => vec![name],
-                _ => Vec::new(),
-            };
-            for (index, name) in names.into_iter().enumerate() {
-                let author = author + index * NEXT;
-                caller.store(author, Ordering::Relaxed);
-                let address = net(name).trim_end_matches("/32");
-                let mut event = add_event("alice", address);
-                event["headers"] = json!({ "x-api-key": key("alice") });
-                let (response, finish) =
-                    add_ip::handle(LambdaEvent::new(event, request(author)), &deps).await;
-                let body: Value = serde_json::from_str(&response.body).unwrap();
-                told_as(
-                    author,
-                    Actor::Add(name),
-                    body.get("error")
-                        .or(body.get("status"))
-                        .and_then(Value::as_str)
-                        .unwrap(),
-                );
-                if let Some(finish) = finish {
-                    finish.run_and_log().await;
-                }
-            }
-        }
-        Actor::Reset => {
-            let config = reset_config(&variables);
-            let aws = Aws::new(&sdk(Arc::new(AtomicUsize::new(author)), shared), &config);
-            let deps = reset_policy::Deps { config, aws };
-            match reset_policy::handle(LambdaEvent::new(json!({}), request(author)), &deps).await {
-                Ok(report) => told(report["status"].as_str().unwrap()),
-                Err(error) => told(&error.error_type),
-            }
-        }
-        Actor::EditTag | Actor::EditEntry => {
-            for arn in policies.split(',') {
-                let op = match actor {
-                    Actor::EditTag => Op::Edit {
-                        arn: arn.into(),
-                        entries: vec![],
-                        tags: vec![format!("tag:{author}")],
-                    },
-                    _ => Op::Edit {
-                        arn: arn.into(),
-                        entries: vec![net("n1").into()],
-                        tags: vec![],
-                    },
-                };
-                director.decide(author, op).await;
-            }
-            told("edited");
-        }
+    /// Whether the author is a person.
+    pub fn is_person(&self, author: usize) -> bool {
+        let actor = self.scenario.actors.get(author % NEXT);
+        actor.is_some_and(|actor| actor.is_person())
     }
 }

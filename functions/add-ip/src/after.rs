@@ -6,30 +6,30 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use allowlist_aws::flow::holder::Finish;
+use allowlist_aws::flow::lease::Release;
 use lambda_runtime::LambdaInvocation;
 use lambda_runtime::tower::{Layer, Service};
 
 /// Where the handler leaves what is to be done after its answer.
 #[derive(Clone, Debug, Default)]
-pub struct AfterResponse(Arc<Mutex<Option<Box<Finish>>>>);
+pub struct AfterResponse(Arc<Mutex<Option<Box<Release>>>>);
 
 impl AfterResponse {
     /// Leaves work to be done after the answer was sent.
-    pub fn leave(&self, finish: Option<Box<Finish>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = finish;
+    pub fn leave(&self, release: Option<Box<Release>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = release;
     }
 
-    fn take(&self) -> Option<Box<Finish>> {
+    fn take(&self) -> Option<Box<Release>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
 impl<S> Layer<S> for AfterResponse {
-    type Service = Answered<S>;
+    type Service = SendThenRelease<S>;
 
-    fn layer(&self, inner: S) -> Answered<S> {
-        Answered {
+    fn layer(&self, inner: S) -> SendThenRelease<S> {
+        SendThenRelease {
             inner,
             after: self.clone(),
         }
@@ -38,12 +38,12 @@ impl<S> Layer<S> for AfterResponse {
 
 /// The service that sends the response, followed by what was left to be done.
 #[derive(Clone, Debug)]
-pub struct Answered<S> {
+pub struct SendThenRelease<S> {
     inner: S,
     after: AfterResponse,
 }
 
-impl<S> Service<LambdaInvocation> for Answered<S>
+impl<S> Service<LambdaInvocation> for SendThenRelease<S>
 where
     S: Service<LambdaInvocation>,
     S::Future: Send + 'static,
@@ -63,8 +63,8 @@ where
         let after = self.after.clone();
         Box::pin(async move {
             let result = sent.await;
-            if let Some(finish) = after.take() {
-                finish.run_and_log().await;
+            if let Some(release) = after.take() {
+                release.run().await;
             }
             result
         })

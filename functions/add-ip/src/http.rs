@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use allowlist::Error;
+use allowlist::network::NetworkError;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -43,6 +44,8 @@ pub enum Refusal {
     ExplicitIpDisabled,
     /// API Gateway told no source address.
     NoAddress,
+    /// What should be a network is none.
+    BadIp(NetworkError),
     /// `for` is malformed, or not between five minutes and this many hours.
     BadFor(u64),
 }
@@ -59,6 +62,7 @@ impl Refusal {
             Self::Unauthorized => "unauthorized",
             Self::ExplicitIpDisabled => "explicit_ip_disabled",
             Self::NoAddress => "bad_ip",
+            Self::BadIp(error) => error.kind(),
             Self::BadFor(_) => "bad_for",
         }
     }
@@ -76,6 +80,7 @@ impl Refusal {
                 "naming another address is switched off here, leave `ip` out"
             }
             Self::NoAddress => "the request carries no source address, call through API Gateway",
+            Self::BadIp(error) => &error.to_string(),
             Self::BadFor(hours) => &format!(
                 "`for` is a time from `5m` to `{hours}h`, such as `30m`, `2h` or `1d`; leave it out to stay until the next reset"
             ),

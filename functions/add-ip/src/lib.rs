@@ -1,108 +1,157 @@
 //! Lets a caller's network through the IP gate: a REST proxy event in, an answer out.
 //!
-//! The checks come in a fixed order (route, method, prefetch, key, `?ip=`, address, AWS), so that a stranger learns
-//! nothing and costs two reads of S3 at most.
+//! The checks come in a fixed order (route, method, prefetch and cross-site, key, `?ip=` and `for`, address, AWS), so
+//! that a stranger learns nothing and costs two reads of S3 at most.
 
 pub mod cross_site;
 pub mod event;
 pub mod http;
 pub mod page;
+mod report;
 
 use std::time::{Duration, SystemTime};
 
-use allowlist::grant::member_object;
-use allowlist::notice::{Addition, Notice};
+use allowlist::grant::{GrantKey, member_object};
+use allowlist::network::NetworkError;
+use allowlist::time::parse_duration;
 use allowlist::{AddConfig, Error, Member, Network};
 use allowlist_aws::aws::Aws;
-use allowlist_aws::aws::lease::Reading;
-use allowlist_aws::aws::state::rfc3339;
-use allowlist_aws::flow::add::{Added, Applied, Failed, Outcome, add, authenticate};
-use allowlist_aws::flow::holder::Finish;
-use allowlist_aws::flow::status::{Status, status};
-use allowlist_aws::flow::{Invocation, time_until};
-use futures_util::future::join;
-use lambda_runtime::LambdaEvent;
-use serde_json::{Value, json};
+use allowlist_aws::aws::lease::StoredLease;
+use allowlist_aws::flow::add::{AddRequest, add};
+use allowlist_aws::flow::lease::Release;
+use allowlist_aws::flow::reads::authenticate;
+use allowlist_aws::flow::remove::remove;
+use allowlist_aws::flow::status::status;
+use allowlist_aws::flow::{Context, PartialFailure, time_until};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use cross_site::Decision;
 use event::Event;
-use http::{Answer, Refusal, Response};
+use http::{Answer, Refusal, Request, Response};
+use page::{Hosting, Settings};
 
 /// API Gateway gives up after 29 s: every answer must be on its way before that.
 /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html>
-const LONGEST: Duration = Duration::from_secs(27);
+const LONGEST: Duration = Duration::from_secs(26);
 
 /// What is kept back of the function's time to give the lease back and answer.
 const RESERVE: Duration = Duration::from_millis(1500);
 
+/// The shortest key that is looked up: nobody's key is the hash of an empty variable.
+const SHORTEST_KEY: usize = 32;
+
 /// What the function keeps from one invocation to the next.
 #[derive(Debug)]
 pub struct Deps {
-    /// The settings.
-    pub config: AddConfig,
-    /// The clients.
-    pub aws: Aws,
+    config: AddConfig,
+    aws: Aws,
+    hosting: Hosting,
+    settings: Settings,
 }
 
-/// Handles one event. What is returned beside the answer is to be run after the answer was sent.
-pub async fn handle(event: LambdaEvent<Value>, deps: &Deps) -> (Response, Option<Box<Finish>>) {
-    let LambdaEvent { payload, context } = event;
-    let event = Event::read(&payload.to_string());
-    let call = Invocation {
+impl Deps {
+    /// `region` is where the function runs.
+    #[must_use]
+    pub fn new(config: AddConfig, aws: Aws, region: String) -> Self {
+        let settings = Settings {
+            reset_description: config.reset_description.clone(),
+            reset_schedule: config.reset_schedule.clone(),
+            reset_time_zone: config.reset_time_zone.clone(),
+            max_entry_hours: config.max_entry_hours,
+            open_access: config.open_access,
+        };
+        Self {
+            config,
+            aws,
+            hosting: Hosting { region },
+            settings,
+        }
+    }
+}
+
+/// Handles one event, given as JSON text. What is returned beside the answer is to be run after the answer was sent.
+pub async fn handle(
+    payload: &str,
+    context: &lambda_runtime::Context,
+    deps: &Deps,
+) -> (Response, Option<Box<Release>>) {
+    let event = Event::read(payload);
+    let time = time_until(SystemTime::now(), context.deadline, RESERVE, LONGEST);
+    let ctx = Context {
         aws: &deps.aws,
         config: &deps.config.config,
         request_id: &context.request_id,
-        deadline: Instant::now()
-            + time_until(SystemTime::now(), context.deadline, RESERVE, LONGEST),
+        deadline: Instant::now() + time,
     };
-    let hosting = page::Hosting::default();
-    let settings = page::Settings {
-        reset_description: deps.config.reset_description.clone(),
-        max_entry_hours: 24,
-        ..page::Settings::default()
-    };
-    let request = http::Request::new(&event, &hosting, &settings);
-    match admit(call, &event, &request, &deps.config).await {
-        Ok(Admitted::Root) => {
+    let request = Request::new(&event, &deps.hosting, &deps.settings);
+    match route(ctx, &event, &request, &deps.config).await {
+        Ok(Routed::Root) => {
             let network = network(&event, &deps.config).ok().map(String::from);
             (request.root(network.as_deref()), None)
         }
-        Ok(Admitted::Page) => (request.page(), None),
-        Ok(Admitted::Answer(answer, finish)) => (answer.respond(&request), finish),
+        Ok(Routed::Page) => (request.page(), None),
+        Ok(Routed::Answer(answer, release)) => (answer.respond(&request), release),
         Err(Rejected::Refusal(refusal)) => {
-            tracing::warn!(
-                outcome = refusal.kind(),
-                source.ip = event.source_ip(),
-                "refused"
-            );
+            report::refused(&refusal, &event);
             (refusal.answer().respond(&request), None)
         }
-        Err(Rejected::Failure(failure)) => {
-            report(&failure);
-            tell(call, &failure.failed.written, None).await;
-            let written = &failure.failed.written;
-            let targets = if written.is_empty() {
+        Err(Rejected::Unidentified(error)) => {
+            report::unidentified(&error, &event);
+            (
+                Answer::failed_for_stranger(error.kind()).respond(&request),
+                None,
+            )
+        }
+        Err(Rejected::Failure(failure, caller)) => {
+            report::failed(ctx, &failure, &caller).await;
+            let written = report::targets(&failure.done, "added");
+            let written = if failure.done.is_empty() {
                 Value::Null
             } else {
-                targets(written)
+                written
             };
-            let answer = Answer::failed(&failure.failed.error, targets);
+            let answer = failure
+                .errors
+                .first()
+                .map(|error| Answer::failed(error, written));
+            let answer = answer.unwrap_or_else(|| Answer::failed_for_stranger("aws_error"));
             (answer.respond(&request), None)
         }
     }
 }
 
-enum Rejected {
-    Refusal(Refusal),
-    Failure(Box<Failure>),
+/// What a request is answered with.
+enum Routed {
+    /// The caller's network, as the page or as JSON.
+    Root,
+    /// The page with its button.
+    Page,
+    /// An answer, and what is left to do after it.
+    Answer(Answer, Option<Box<Release>>),
 }
 
-/// A failure with what is known of the caller, for the log.
-struct Failure {
-    failed: Failed,
+/// Why a request was not done.
+enum Rejected {
+    /// It was refused before anybody was identified, or for what it asks.
+    Refusal(Refusal),
+    /// Whose key it is could not be found out.
+    Unidentified(Error),
+    /// A member's request failed.
+    Failure(Box<PartialFailure>, Caller),
+}
+
+/// Who asks, and for which network.
+#[derive(Clone, Debug)]
+struct Caller {
     member: Option<Member>,
-    network: Option<Network>,
+    network: Network,
+}
+
+impl Caller {
+    fn failed(&self, failure: impl Into<PartialFailure>) -> Rejected {
+        Rejected::Failure(Box::new(failure.into()), self.clone())
+    }
 }
 
 impl From<Refusal> for Rejected {
@@ -111,236 +160,160 @@ impl From<Refusal> for Rejected {
     }
 }
 
-impl From<Error> for Rejected {
-    fn from(error: Error) -> Self {
-        Self::Failure(Box::new(Failure {
-            failed: error.into(),
-            member: None,
-            network: None,
-        }))
-    }
-}
-
-enum Admitted {
-    Root,
-    Page,
-    Answer(Answer, Option<Box<Finish>>),
-}
-
-async fn admit(
-    call: Invocation<'_>,
+async fn route(
+    ctx: Context<'_>,
     event: &Event,
-    request: &http::Request<'_>,
+    request: &Request<'_>,
     config: &AddConfig,
-) -> Result<Admitted, Rejected> {
+) -> Result<Routed, Rejected> {
     let (resource, method) = (event.resource(), event.method());
     let methods = match resource {
         "/" => "GET",
         "/add" | "/status" => "GET, POST",
+        "/remove" => "POST",
         _ => return Err(Refusal::NotFound.into()),
     };
     if !methods.split(", ").any(|allowed| allowed == method) {
         return Err(Refusal::MethodNotAllowed(methods).into());
     }
     if resource == "/" {
-        return Ok(Admitted::Root);
+        return Ok(Routed::Root);
     }
     if event.is_prefetch() {
         return Err(Refusal::Prefetch.into());
     }
     match request.decision() {
         Decision::Act => {}
-        Decision::ShowPage => return Ok(Admitted::Page),
+        Decision::ShowPage => return Ok(Routed::Page),
         Decision::Refuse => return Err(Refusal::CrossSite.into()),
     }
-    let (member, reading) = identify(call, event, config).await?;
-    let network = network(event, config)?;
-    let failed = |failed: Failed, member: Option<Member>| {
-        Rejected::Failure(Box::new(Failure {
-            failed,
-            member,
-            network: Some(network),
-        }))
+    let (member, stored) = identify(ctx, event, config).await?;
+    let duration = duration(event, config)?;
+    let caller = Caller {
+        member: member.clone(),
+        network: network(event, config)?,
     };
-    let reading = match reading {
-        Ok(reading) => reading,
-        Err(error) => return Err(failed(error.into(), member)),
-    };
-    if resource == "/status" {
-        let status = status(call, &reading, &network)
-            .await
-            .map_err(|error| failed(error.into(), member))?;
-        return Ok(Admitted::Answer(describe(&network, &status), None));
-    }
-    let applied = Applied {
-        network,
-        member,
-        max_grants: config.max_grants_per_member,
-    };
-    match add(call, reading, &applied).await {
-        Ok(added) => Ok(answer(call, &applied, added).await),
-        Err(error) => Err(failed(error, applied.member)),
+    check(caller.network, config).map_err(|error| caller.failed(Error::from(error)))?;
+    let stored = stored.map_err(|error| caller.failed(error))?;
+    match (resource, member) {
+        ("/status", member) => {
+            let status = status(ctx, &stored, &caller.network, member.as_ref()).await;
+            let status = status.map_err(|error| caller.failed(error))?;
+            Ok(Routed::Answer(
+                report::status(&caller.network, &status),
+                None,
+            ))
+        }
+        ("/remove", Some(member)) => removal(ctx, event, &caller, &member).await,
+        ("/remove", None) => Err(Refusal::Unauthorized.into()),
+        (_, member) => {
+            let end = duration.map(|seconds| stored.clock.now().saturating_add(seconds));
+            let key = GrantKey {
+                network: caller.network,
+                member,
+                end,
+            };
+            let ends = report::ends(&key, &config.config, stored.clock.now());
+            let request = AddRequest { key };
+            match add(ctx, stored, &request).await {
+                Ok(done) => Ok(report::added(ctx, &caller, done, ends).await),
+                Err(failure) if failure.kind() == "unauthorized" => {
+                    Err(Refusal::Unauthorized.into())
+                }
+                Err(failure) => Err(caller.failed(failure)),
+            }
+        }
     }
 }
 
-fn describe(network: &Network, status: &Status) -> Answer {
-    let granted_at = status.granted_at.map(rfc3339);
-    Answer::ok(
-        json!({ "network": network, "allowed": status.allowed, "granted_at": granted_at, "members": status.members }),
-    )
+/// `POST /remove`: the caller's own network, `network=` or with `all=true` all of the member's entries.
+async fn removal(
+    ctx: Context<'_>,
+    event: &Event,
+    caller: &Caller,
+    member: &Member,
+) -> Result<Routed, Rejected> {
+    let all = event.parameter("all").is_some_and(|all| all == "true");
+    let named = event.parameter("network").filter(|named| !named.is_empty());
+    let network = match named {
+        _ if all => None,
+        Some(text) => {
+            let parsed: Result<Network, NetworkError> = text.parse();
+            Some(parsed.map_err(|error| caller.failed(Error::from(error)))?)
+        }
+        None => Some(caller.network),
+    };
+    let done = remove(ctx, member, network)
+        .await
+        .map_err(|failure| caller.failed(failure))?;
+    Ok(report::removed(ctx, caller, done).await)
 }
 
 /// Who asks. The lease is read at the same time.
 async fn identify(
-    call: Invocation<'_>,
+    ctx: Context<'_>,
     event: &Event,
     config: &AddConfig,
-) -> Result<(Option<Member>, Result<Reading, Error>), Rejected> {
+) -> Result<(Option<Member>, Result<StoredLease, Error>), Rejected> {
     let key = event.key();
     if key.is_none() && !config.open_access {
         return Err(Refusal::Unauthorized.into());
     }
-    let object = key.as_deref().map(member_object);
-    let (member, reading) = match authenticate(call, object.as_deref()).await {
+    let long_enough = key.filter(|key| key.chars().count() >= SHORTEST_KEY);
+    if long_enough.is_none() && !config.open_access {
+        return Err(Refusal::Unauthorized.into());
+    }
+    let object = long_enough.map(|key| member_object(&key));
+    let (member, stored) = match authenticate(ctx, object.as_deref()).await {
         // A file that names nobody lets nobody in; the administrator reads why in the log.
         Err(error @ Error::State { .. }) => {
-            tracing::error!(error = error.chain(), "a member's file cannot be used");
+            report::unusable_member_file(&error);
             return Err(Refusal::Unauthorized.into());
         }
-        answer => answer?,
+        answer => answer.map_err(Rejected::Unidentified)?,
     };
     if member.is_none() && !config.open_access {
         return Err(Refusal::Unauthorized.into());
     }
-    Ok((member, reading))
+    Ok((member, stored))
 }
 
-/// The network that is asked for.
+/// How long the entry is asked for, in seconds; `None`: until the next reset.
+fn duration(event: &Event, config: &AddConfig) -> Result<Option<i64>, Refusal> {
+    let most = config.max_entry_hours;
+    let longest = i64::try_from(most.saturating_mul(3600)).unwrap_or(i64::MAX);
+    match event.parameter("for") {
+        Some(text) if !text.is_empty() => parse_duration(&text, longest)
+            .map(Some)
+            .ok_or(Refusal::BadFor(most)),
+        _ => Ok(None),
+    }
+}
+
+/// Refuses networks that are too wide or not public.
+fn check(network: Network, config: &AddConfig) -> Result<(), NetworkError> {
+    network.check_width()?;
+    if config.config.any_address {
+        Ok(())
+    } else {
+        network.check_public()
+    }
+}
+
+/// The network that is asked for, before it is checked.
 fn network(event: &Event, config: &AddConfig) -> Result<Network, Rejected> {
-    let network = match event.parameter("ip") {
+    let unreadable = |error: NetworkError| Rejected::Refusal(Refusal::BadIp(error));
+    Ok(match event.parameter("ip").filter(|ip| !ip.is_empty()) {
         Some(_) if !config.explicit_ip => return Err(Refusal::ExplicitIpDisabled.into()),
         Some(text) => match text.parse() {
             Ok(address) => Network::of_caller(address, config.ipv6_prefix_length),
-            Err(_) => text.parse()?,
+            Err(_) => text.parse().map_err(unreadable)?,
         },
         None => {
             let source = event.source_ip().ok_or(Refusal::NoAddress)?;
-            let address = source
-                .parse()
-                .map_err(|_| Error::BadIp(source.to_owned()))?;
+            let bad = || NetworkError::BadIp(source.chars().take(64).collect());
+            let address = source.parse().map_err(|_| unreadable(bad()))?;
             Network::of_caller(address, config.ipv6_prefix_length)
         }
-    };
-    network.check_width()?;
-    if !config.any_address {
-        network.check_public()?;
-    }
-    Ok(network)
-}
-
-async fn answer(call: Invocation<'_>, applied: &Applied, added: Added) -> Admitted {
-    let word = added.change().word();
-    let member = applied.member.as_ref().map(Member::to_string);
-    for outcome in &added.targets {
-        tracing::info!(
-            outcome = outcome.change.word(),
-            member,
-            source.network = %applied.network,
-            policy.arn = outcome.arn,
-            policy.version = outcome.version.map(String::from),
-            percent_full = outcome.percent_full,
-            listed = (!outcome.listed.is_empty()).then(|| listed(&outcome.listed)),
-            "answered"
-        );
-    }
-    let targets = targets(&added.targets);
-    let body =
-        json!({ "status": word, "network": applied.network, "member": member, "targets": targets });
-    let finish = tell(call, &added.targets, added.finish).await;
-    Admitted::Answer(Answer::ok(body), finish.map(Box::new))
-}
-
-/// What was done on each target, as answers show it.
-fn targets(outcomes: &[Outcome]) -> Value {
-    let one = |outcome: &Outcome| json!({ "arn": outcome.arn, "status": outcome.change.word(), "version": outcome.version });
-    outcomes.iter().map(one).collect()
-}
-
-/// Every entry that a version put on the list, each with its members.
-fn listed(entries: &[Addition]) -> String {
-    let entry = |Addition { network, members }: &Addition| {
-        let names: Vec<String> = members.iter().map(Member::to_string).collect();
-        if names.is_empty() {
-            network.clone()
-        } else {
-            format!("{network} ({})", names.join(", "))
-        }
-    };
-    entries.iter().map(entry).collect::<Vec<_>>().join(" ")
-}
-
-/// Tells the topic, where there is one, of every version that was written. What is left to do is done meanwhile, so
-/// that nobody waits for the lease until the topic has answered.
-async fn tell(
-    call: Invocation<'_>,
-    outcomes: &[Outcome],
-    finish: Option<Finish>,
-) -> Option<Finish> {
-    let notices: Vec<Notice<'_>> = outcomes
-        .iter()
-        .filter(|outcome| !outcome.listed.is_empty())
-        .map(|outcome| notice(call, outcome))
-        .collect();
-    if notices.is_empty() || call.aws.topic.is_none() {
-        return finish;
-    }
-    join(call.tell(&notices), async {
-        if let Some(finish) = finish {
-            finish.run_and_log().await;
-        }
     })
-    .await;
-    None
-}
-
-fn notice<'a>(call: Invocation<'a>, outcome: &'a Outcome) -> Notice<'a> {
-    Notice {
-        outcome: outcome.change.word(),
-        arn: &outcome.arn,
-        version: outcome.version,
-        added: outcome.listed.clone(),
-        removed: Vec::new(),
-        drift: false,
-        request: call.request_id,
-    }
-}
-
-fn report(
-    Failure {
-        failed: Failed { error, written },
-        member,
-        network,
-    }: &Failure,
-) {
-    let member = member.as_ref().map(Member::to_string);
-    let network = network.map(String::from);
-    let written: Vec<&str> = written.iter().map(|outcome| outcome.arn.as_str()).collect();
-    if http::status(error.kind()) >= 500 {
-        tracing::error!(
-            outcome = error.kind(),
-            member,
-            source.network = network,
-            policy.arn = written.join(","),
-            error = error.chain(),
-            "failed"
-        );
-    } else {
-        tracing::warn!(
-            outcome = error.kind(),
-            member,
-            source.network = network,
-            error = error.chain(),
-            "refused"
-        );
-    }
 }

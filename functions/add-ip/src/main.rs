@@ -12,7 +12,7 @@ use allowlist::config::check_runtime;
 use allowlist_aws::aws::{Aws, sdk};
 use lambda_runtime::layers::TracingLayer;
 use lambda_runtime::{Error, LambdaEvent, Runtime, service_fn};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -30,14 +30,16 @@ async fn run(variable: fn(&str) -> Option<String>) -> Result<(), Error> {
     check_runtime(variable)?;
     allowlist_aws::log::init(variable);
     let aws = Aws::new(&sdk::load(variable).await?, &config.config);
-    let deps = Arc::new(Deps { config, aws });
+    let region = variable("AWS_REGION").unwrap_or_default();
+    let deps = Arc::new(Deps::new(config, aws, region));
     let after = AfterResponse::default();
     let left = after.clone();
-    let handler = service_fn(move |event: LambdaEvent<Value>| {
+    // The text as it came: whatever a stranger makes of it is an answer, never an error of the invocation.
+    let handler = service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let (deps, left) = (deps.clone(), left.clone());
         Box::pin(async move {
-            let (response, finish) = handle(event, &deps).await;
-            left.leave(finish);
+            let (response, release) = handle(event.payload.get(), &event.context, &deps).await;
+            left.leave(release);
             Ok::<_, Error>(response)
         })
     });

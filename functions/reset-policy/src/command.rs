@@ -1,6 +1,6 @@
 //! What an event asks for.
 
-use allowlist::{Config, Document, Error, Network, Target, VersionId};
+use allowlist::{Config, Document, Error, Member, Network, Target, VersionId};
 use allowlist_aws::flow::revoke::Revocation;
 use serde_json::Value;
 
@@ -9,6 +9,8 @@ use serde_json::Value;
 pub enum Command<'c> {
     /// Every event that is none of the others.
     Reset,
+    /// `{"expire":true}`.
+    Expire,
     /// `{"revoke":["51.44.71.80/32"]}` or `{"revoke_member":"alice"}`.
     Revoke(Revocation),
     /// `{"rollback":"v5","arn":"…"}`.
@@ -20,57 +22,81 @@ pub enum Command<'c> {
 }
 
 impl<'c> Command<'c> {
-    /// Reads an event. One that asks for something else than a reset and does not say it right must not reset by mistake.
+    /// Reads an event. One that asks for something else than a reset and does not say it right must not reset by
+    /// mistake.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// [`Error::BadCommand`], [`Error::Network`] or [`Error::MalformedDocument`] with what is wrong with it.
     pub fn read(event: &Value, config: &'c Config) -> Result<Self, Error> {
+        let bad = |what: String| Error::BadCommand(what);
         if let Some(list) = event.get("revoke") {
             let texts = list
                 .as_array()
                 .filter(|list| !list.is_empty())
-                .ok_or_else(|| Error::BadIp(list.to_string()))?;
-            let network = |text: &Value| text.as_str().unwrap_or_default().parse::<Network>();
-            return Ok(Self::Revoke(Revocation::Networks(
-                texts.iter().map(network).collect::<Result<_, _>>()?,
-            )));
+                .ok_or_else(|| {
+                    bad(
+                        "`revoke` is not a list of networks: write it like `[\"51.44.71.80/32\"]`"
+                            .into(),
+                    )
+                })?;
+            let network = |text: &Value| -> Result<Network, Error> {
+                let text = text.as_str().ok_or_else(|| {
+                    bad(format!(
+                        "`{text}` is not a network: write networks in quotation marks"
+                    ))
+                })?;
+                Ok(text.parse()?)
+            };
+            let networks = texts.iter().map(network).collect::<Result<_, _>>()?;
+            return Ok(Self::Revoke(Revocation::Networks(networks)));
         }
         if let Some(name) = event.get("revoke_member") {
-            return Ok(Self::Revoke(Revocation::Member(
-                name.as_str().unwrap_or_default().parse()?,
-            )));
+            let name = name
+                .as_str()
+                .ok_or_else(|| bad(format!("`{name}` is not a member's name")))?;
+            let member: Member = name.parse().map_err(|e| bad(format!("{e}")))?;
+            return Ok(Self::Revoke(Revocation::Member(member)));
         }
         if let Some(version) = event.get("rollback") {
-            let version = version.as_str().unwrap_or_default().parse()?;
+            let text = version.as_str().ok_or_else(|| {
+                bad(format!(
+                    "`{version}` is not a version: write it like `\"v5\"`"
+                ))
+            })?;
+            let version = text.parse().map_err(|e| bad(format!("{e}")))?;
             return Ok(Self::Rollback(target(event.get("arn"), config)?, version));
         }
         if let Some(arn) = event.get("check_baseline") {
-            let document = event
-                .get("document")
-                .and_then(Value::as_str)
-                .map(Document::parse)
-                .transpose();
-            return Ok(Self::CheckBaseline(target(Some(arn), config)?, document?));
+            let document = match event.get("document") {
+                None | Some(Value::Null) => None,
+                Some(Value::String(text)) => Some(Document::parse(text)?),
+                Some(_) => return Err(bad("`document` is not JSON in a string".into())),
+            };
+            return Ok(Self::CheckBaseline(target(Some(arn), config)?, document));
         }
-        Ok(if event.get("list").is_some() {
-            Self::List
-        } else {
-            Self::Reset
+        let asks = |name: &str| {
+            event
+                .get(name)
+                .is_some_and(|value| *value != Value::Bool(false))
+        };
+        Ok(match () {
+            () if asks("list") => Self::List,
+            () if asks("expire") => Self::Expire,
+            () => Self::Reset,
         })
     }
 
     /// The word for what was done, or would be.
     #[must_use]
     pub fn word(&self, changed: bool, dry_run: bool) -> &'static str {
-        match (self, changed, dry_run) {
-            (_, false, _) => "unchanged",
-            (Self::Revoke(_), true, true) => "would_revoke",
-            (Self::Revoke(_), true, false) => "revoked",
-            (Self::Rollback(..), true, true) => "would_roll_back",
-            (Self::Rollback(..), true, false) => "rolled_back",
-            (_, true, true) => "would_reset",
-            (_, true, false) => "reset",
-        }
+        let (done, would) = match self {
+            _ if !changed => ("unchanged", "unchanged"),
+            Self::Revoke(_) => ("revoked", "would_revoke"),
+            Self::Rollback(..) => ("rolled_back", "would_roll_back"),
+            Self::Expire => ("expired", "would_expire"),
+            Self::Reset | Self::List | Self::CheckBaseline(..) => ("reset", "would_reset"),
+        };
+        if dry_run { would } else { done }
     }
 }
 
@@ -86,8 +112,8 @@ fn target<'c>(arn: Option<&Value>, config: &'c Config) -> Result<&'c Target, Err
         .find(|target| target.arn() == named)
         .ok_or_else(|| {
             let known: Vec<&str> = config.targets.iter().map(Target::arn).collect();
-            Error::MalformedDocument(format!(
-                "`{named}` is not kept here, name one of {}",
+            Error::BadCommand(format!(
+                "`{named}` is not managed here: name one of {}",
                 known.join(", ")
             ))
         })

@@ -6,6 +6,8 @@ use tracing::level_filters::LevelFilter;
 /// runtime log whole requests, and a key or a whole event must never be logged, whatever the settings say.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html>
 ///
+/// Each line has a `timestamp`: without one Lambda's filter takes every line for INFO.
+///
 /// The runtime crate's own subscriber brings a filter language with regular expressions, a tenth of a cold start.
 pub fn init(variable: impl Fn(&str) -> Option<String>) {
     let level = variable("AWS_LAMBDA_LOG_LEVEL")
@@ -13,7 +15,6 @@ pub fn init(variable: impl Fn(&str) -> Option<String>) {
         .unwrap_or(LevelFilter::INFO);
     let lines = tracing_subscriber::fmt()
         .with_target(false)
-        .without_time()
         .with_ansi(false)
         .with_max_level(level);
     if variable("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json")) {

@@ -6,8 +6,8 @@
 )]
 
 use allowlist::document::MANAGED_POLICY_LIMIT;
-use allowlist::plan::admit;
-use allowlist::{Document, Gate, Grant, Network};
+use allowlist::edit::{Granted, TargetRules};
+use allowlist::{Document, Edit, Gate, Grant, GrantKey, Network, Target};
 use divan::{Bencher, black_box};
 
 fn main() {
@@ -42,12 +42,32 @@ fn policy(entries: usize) -> String {
 }
 
 fn grants(count: usize) -> Vec<Grant> {
-    let grant = |index| Grant {
+    let key = |index| GrantKey {
         network: network(index),
         member: Some("alice".parse().unwrap()),
-        granted_at: 1,
+        end: None,
     };
-    (0..count).map(grant).collect()
+    (0..count)
+        .map(|index| Grant {
+            key: key(index),
+            granted_at: 1,
+        })
+        .collect()
+}
+
+fn decide(document: &Document, own: Network, grants: &[Grant]) -> String {
+    let target = Target::policy("arn:aws:iam::111122223333:policy/gate").unwrap();
+    let rules = TargetRules {
+        target: &target,
+        sids: &[],
+        limit: MANAGED_POLICY_LIMIT,
+        baseline: None,
+    };
+    let edit = Edit::Add {
+        own,
+        granted: Granted::new(grants, None),
+    };
+    edit.apply(&rules, document).unwrap().render()
 }
 
 /// An add: everybody on the list has a grant, and one more comes.
@@ -56,9 +76,7 @@ fn add(bencher: Bencher<'_, '_>, entries: usize) {
     let (text, grants, own) = (policy(entries), grants(entries), network(entries + 1));
     bencher.bench(|| {
         let document = Document::from_iam(black_box(&text)).unwrap();
-        admit(&document, &[], MANAGED_POLICY_LIMIT, &own, &grants)
-            .unwrap()
-            .render()
+        decide(&document, own, &grants)
     });
 }
 
@@ -68,9 +86,7 @@ fn add_everybody(bencher: Bencher<'_, '_>, entries: usize) {
     let (text, grants, own) = (policy(0), grants(entries), network(entries + 1));
     bencher.bench(|| {
         let document = Document::from_iam(black_box(&text)).unwrap();
-        admit(&document, &[], MANAGED_POLICY_LIMIT, &own, &grants)
-            .unwrap()
-            .render()
+        decide(&document, own, &grants)
     });
 }
 

@@ -1,5 +1,8 @@
 //! The baseline: the document that the nightly reset goes back to, and what it must be to serve as one.
 
+use serde_json::Value;
+
+use crate::cutoff::without_cutoff;
 use crate::document::Document;
 use crate::error::Error;
 use crate::gate::Gate;
@@ -22,6 +25,7 @@ impl Baseline {
     /// # Errors
     /// [`Error::BaselineUnusable`] with what is wrong.
     pub fn check(document: Document, sids: &[String], limit: usize) -> Result<Self, Error> {
+        let document = without_cutoff(&document);
         let gate =
             Gate::find(&document, sids).map_err(|e| Error::BaselineUnusable(e.to_string()))?;
         let entries = gate.entries(&document);
@@ -60,6 +64,46 @@ impl Baseline {
             gate,
             unparsed,
         })
+    }
+}
+
+/// The statements in which two documents differ, their lists of addresses left out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StatementDifference {
+    /// Statements that only the first document has.
+    pub removed: Vec<Value>,
+    /// Statements that only the second document has.
+    pub added: Vec<Value>,
+}
+
+/// Compares the statements of two documents. A statement that was changed is among both.
+#[must_use]
+pub fn statement_difference(
+    before: &Document,
+    after: &Document,
+    sids: &[String],
+) -> StatementDifference {
+    let statements = |document: &Document| -> Vec<Value> {
+        let document = without_cutoff(document);
+        let gate = Gate::find(&document, sids);
+        let rest = gate.map_or_else(|_| document.clone(), |gate| gate.rest(&document));
+        match rest.json().get("Statement") {
+            Some(Value::Array(list)) => list.clone(),
+            Some(one) => vec![one.clone()],
+            None => Vec::new(),
+        }
+    };
+    let (before, after) = (statements(before), statements(after));
+    let only = |these: &[Value], others: &[Value]| {
+        these
+            .iter()
+            .filter(|statement| !others.contains(statement))
+            .cloned()
+            .collect()
+    };
+    StatementDifference {
+        removed: only(&before, &after),
+        added: only(&after, &before),
     }
 }
 
@@ -105,6 +149,30 @@ mod tests {
         let none = Baseline::check(Document::parse(r#"{"Statement":[]}"#).unwrap(), &[], 6144)
             .unwrap_err();
         assert_eq!(none.kind(), "baseline_unusable");
+    }
+
+    #[test]
+    fn statements_that_are_new_gone_or_changed_are_named() {
+        let document = |action: &str, list: &str, more: &str| {
+            let text = format!(
+                r#"{{"Statement":[{{"Effect":"Deny","Action":"{action}","Condition":{{"NotIpAddress":{{"aws:SourceIp":{list}}}}}}}{more}]}}"#
+            );
+            Document::parse(&text).unwrap()
+        };
+        let before = document("*", r#"["1.2.3.4"]"#, "");
+        let same = document("*", r#"["5.6.7.8"]"#, "");
+        assert_eq!(
+            statement_difference(&before, &same, &[]),
+            StatementDifference::default()
+        );
+        let wider = document(
+            "s3:*",
+            r#"["1.2.3.4"]"#,
+            r#",{"Effect":"Allow","Action":"*","Resource":"*"}"#,
+        );
+        let changed = statement_difference(&before, &wider, &[]);
+        assert_eq!((changed.removed.len(), changed.added.len()), (1, 2));
+        assert_eq!(changed.added[1]["Effect"], "Allow");
     }
 
     #[test]

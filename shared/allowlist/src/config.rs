@@ -5,13 +5,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::cutoff::is_cutoff_sid;
 use crate::document::MANAGED_POLICY_LIMIT;
 use crate::target::{Target, TargetKind};
 
 /// What both functions need to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// What is kept: policies first, then roles, in the order of the variables.
+    /// What is managed: policies first, then roles, in the order of the variables.
     pub targets: Vec<Target>,
     /// A role to assume for targets in its account.
     pub assume_roles: Vec<Target>,
@@ -21,6 +22,12 @@ pub struct Config {
     pub gate_sids: Vec<String>,
     /// Characters allowed in a trust policy.
     pub trust_policy_limit: usize,
+    /// Addresses that are not globally routable are taken too (for local use).
+    pub any_address: bool,
+    /// Live entries that one member may hold.
+    pub max_grants_per_member: usize,
+    /// How long after the last add IAM refuses every temporary entry, in hours; 0: never.
+    pub cutoff_hours: i64,
     /// The SNS topic that is told of every change, by its ARN; `None` for nobody.
     pub notify_topic: Option<String>,
 }
@@ -33,6 +40,12 @@ impl Config {
             TargetKind::Policy => MANAGED_POLICY_LIMIT,
             TargetKind::Role => self.trust_policy_limit,
         }
+    }
+
+    /// How long a grant counts at most, in seconds; `None` without a cutoff.
+    #[must_use]
+    pub fn cutoff(&self) -> Option<i64> {
+        (self.cutoff_hours > 0).then_some(self.cutoff_hours.saturating_mul(3600))
     }
 
     /// Reads the settings of reset-policy.
@@ -55,14 +68,16 @@ pub struct AddConfig {
     pub open_access: bool,
     /// `?ip=` may name another network than the caller's.
     pub explicit_ip: bool,
-    /// Addresses that are not globally routable are taken too (for local use).
-    pub any_address: bool,
     /// How much of an IPv6 address identifies a household.
     pub ipv6_prefix_length: u8,
-    /// Live entries that one member may hold.
-    pub max_grants_per_member: usize,
+    /// The longest time that a member may ask for, in hours.
+    pub max_entry_hours: u64,
     /// When entries end, as told to members; may be empty.
     pub reset_description: String,
+    /// The expression of the reset's schedule; may be empty.
+    pub reset_schedule: String,
+    /// The IANA time zone of that schedule; may be empty.
+    pub reset_time_zone: String,
 }
 
 impl AddConfig {
@@ -76,10 +91,11 @@ impl AddConfig {
             config: reader.config(),
             open_access: reader.flag("OPEN_ACCESS"),
             explicit_ip: reader.flag("EXPLICIT_IP"),
-            any_address: reader.choice("ADDRESS_SCOPE", "public", "any"),
             ipv6_prefix_length: reader.number("IPV6_PREFIX_LENGTH", 64, 48, 128),
-            max_grants_per_member: reader.number("MAX_GRANTS_PER_MEMBER", 20, 1, 10_000),
+            max_entry_hours: reader.number("MAX_ENTRY_HOURS", 24, 1, 8760),
             reset_description: reader.text("RESET_DESCRIPTION"),
+            reset_schedule: reader.text("RESET_SCHEDULE"),
+            reset_time_zone: reader.text("RESET_TIME_ZONE"),
         };
         reader.finish(config)
     }
@@ -204,6 +220,16 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         targets
     }
 
+    fn gate_sids(&mut self) -> Vec<String> {
+        let sids = self.list("GATE_SIDS");
+        for sid in sids.iter().filter(|sid| is_cutoff_sid(sid)) {
+            self.mistakes.push(format!(
+                "GATE_SIDS names `{sid}`, which is the cutoff's: name the statement that members are added to"
+            ));
+        }
+        sids
+    }
+
     fn topic(&mut self, name: &str) -> Option<String> {
         let arn = self.text(name);
         if arn.is_empty() {
@@ -247,8 +273,11 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
             targets,
             assume_roles,
             state_bucket,
-            gate_sids: self.list("GATE_SIDS"),
+            gate_sids: self.gate_sids(),
             trust_policy_limit: self.number("TRUST_POLICY_LIMIT", 2048, 1, 65_536),
+            any_address: self.choice("ADDRESS_SCOPE", "public", "any"),
+            max_grants_per_member: self.number("MAX_GRANTS_PER_MEMBER", 20, 1, 10_000),
+            cutoff_hours: self.number("CUTOFF_HOURS", 0, 0, 720),
             notify_topic: self.topic("NOTIFY_TOPIC"),
         }
     }
@@ -290,11 +319,11 @@ mod tests {
         .chain([("POLICY_ARNS", POLICY), ("STATE_BUCKET", "b")])
         .collect();
         assert_eq!(read(&empty).unwrap(), unset);
-        assert!(!unset.open_access && !unset.explicit_ip && !unset.any_address);
+        assert!(!unset.open_access && !unset.explicit_ip && !unset.config.any_address);
         assert_eq!(
             (
                 unset.ipv6_prefix_length,
-                unset.max_grants_per_member,
+                unset.config.max_grants_per_member,
                 unset.config.trust_policy_limit
             ),
             (64, 20, 2048)
@@ -321,7 +350,7 @@ mod tests {
         let names: Vec<_> = config.config.targets.iter().map(Target::name).collect();
         assert_eq!(names, ["z", "y", "b", "a"]);
         assert_eq!(config.config.gate_sids, ["A", "B"]);
-        assert!(config.open_access && config.any_address);
+        assert!(config.open_access && config.config.any_address);
     }
 
     #[test]

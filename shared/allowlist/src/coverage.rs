@@ -12,7 +12,7 @@ use crate::network::Network;
 /// let office: Coverage = ["51.44.71.0/24".parse()?].into_iter().collect();
 /// assert!(office.covers(&"51.44.71.80".parse()?));
 /// assert!(!office.covers(&"51.44.0.0/16".parse()?));
-/// # Ok::<(), allowlist::Error>(())
+/// # Ok::<(), allowlist::network::NetworkError>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Coverage {

@@ -37,8 +37,11 @@ impl Document {
             |e: serde_json::Error| Error::MalformedDocument(format!("not valid JSON: {e}"));
         let value: Value = serde_json::from_str(json).map_err(malformed)?;
         if pairs(&value) != pairs_written(json) {
-            // The parser has kept one of two: find out which key it is.
+            // The parser has kept one of two keys, or has taken an object for a number: find out which.
             let NoKeyTwice = serde_json::from_str(json).map_err(malformed)?;
+            return Err(Error::MalformedDocument(
+                "it holds a key that JSON parsers take for a number: remove it".to_owned(),
+            ));
         }
         if value.is_object() {
             Ok(Self(value))
@@ -88,6 +91,16 @@ impl Document {
         sha256_hex(sorted.to_string().as_bytes())
     }
 
+    /// The document in the normal form in which trust policies are compared. IAM does not return them as they were
+    /// written: it changes the order of lists, writes a list of one as its item and the other way round, and an account
+    /// id as the ARN of its root user.
+    /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html>,
+    /// <https://github.com/aws-controllers-k8s/community/issues/2875>
+    #[must_use]
+    pub fn normal_form(&self) -> Self {
+        Self(normalize(&self.0, false))
+    }
+
     /// The JSON.
     #[must_use]
     pub fn json(&self) -> &Value {
@@ -97,6 +110,74 @@ impl Document {
     /// The JSON, to be changed by the gate alone.
     pub(crate) fn json_mut(&mut self) -> &mut Value {
         &mut self.0
+    }
+}
+
+/// The principals of a trust policy that were deleted: IAM returns their unique ids, and does not take those back.
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids>
+#[must_use]
+pub fn deleted_principals(document: &Document) -> Vec<String> {
+    fn collect(value: &Value, principals: bool, found: &mut Vec<String>) {
+        let is_unique_id = |text: &str| {
+            text.len() >= 16
+                && (text.starts_with("AIDA") || text.starts_with("AROA"))
+                && text
+                    .bytes()
+                    .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+        };
+        match value {
+            Value::Object(map) => map.iter().for_each(|(key, value)| {
+                let inside = principals || key == "Principal" || key == "NotPrincipal";
+                collect(value, inside, found);
+            }),
+            Value::Array(items) => items
+                .iter()
+                .for_each(|item| collect(item, principals, found)),
+            Value::String(text) if principals && is_unique_id(text) => found.push(text.clone()),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    collect(&document.0, false, &mut found);
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// `principals`: whether the value stands inside a `Principal` element.
+fn normalize(value: &Value, principals: bool) -> Value {
+    match value {
+        Value::Object(map) => {
+            let inside = |key: &str| principals || key == "Principal" || key == "NotPrincipal";
+            map.iter()
+                .map(|(key, value)| (key.clone(), normalize(value, inside(key))))
+                .collect()
+        }
+        Value::Array(items) => {
+            let mut items: Vec<Value> = items
+                .iter()
+                .map(|item| normalize(item, principals))
+                .collect();
+            if items.iter().all(Value::is_string) {
+                items.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+                items.dedup();
+            }
+            match <[Value; 1]>::try_from(items) {
+                Ok([only]) => only,
+                Err(items) => Value::Array(items),
+            }
+        }
+        Value::String(text) if principals => Value::from(account_of_root(text)),
+        Value::String(_) | Value::Null => value.clone(),
+        Value::Bool(_) | Value::Number(_) => Value::from(value.to_string()),
+    }
+}
+
+/// `111122223333` for `arn:aws:iam::111122223333:root`; any other principal as it is.
+fn account_of_root(principal: &str) -> &str {
+    match principal.split(':').collect::<Vec<_>>().as_slice() {
+        ["arn", _, "iam", "", account, "root"] => account,
+        _ => principal,
     }
 }
 
@@ -251,6 +332,39 @@ mod tests {
     fn size_counts_characters_without_the_white_space_around_tokens() {
         let document = Document::parse("{\n  \"a\": [ \"é\", 1 ]\n}").unwrap();
         assert_eq!(document.size(), r#"{"a":["é",1]}"#.chars().count());
+    }
+
+    #[test]
+    fn the_key_that_serde_json_takes_for_a_number_is_refused() {
+        for text in [
+            r#"{"a":{"$serde_json::private::Number":"7"}}"#,
+            r#"{"$serde_json::private::Number":"7"}"#,
+        ] {
+            let error = Document::parse(text).unwrap_err();
+            assert_eq!(error.kind(), "malformed_document", "{text}");
+        }
+    }
+
+    #[test]
+    fn trust_policies_are_the_same_in_whatever_order_and_form_iam_returns_them() {
+        let normal = |text: &str| Document::parse(text).unwrap().normal_form();
+        let written = normal(
+            r#"{"Statement":[{"Principal":{"AWS":["111122223333","arn:aws:iam::111122223333:user/a"],"Service":["ec2.amazonaws.com"]},"Action":["sts:AssumeRole"],"Condition":{"Bool":{"aws:MultiFactorAuthPresent":true}}}]}"#,
+        );
+        let returned = normal(
+            r#"{"Statement":{"Action":"sts:AssumeRole","Condition":{"Bool":{"aws:MultiFactorAuthPresent":"true"}},"Principal":{"Service":"ec2.amazonaws.com","AWS":["arn:aws:iam::111122223333:user/a","arn:aws:iam::111122223333:root"]}}}"#,
+        );
+        assert_eq!((&written, written.sha256()), (&returned, returned.sha256()));
+        let other = normal(
+            r#"{"Statement":{"Action":"sts:AssumeRole","Principal":{"AWS":"111122223334"}}}"#,
+        );
+        assert_ne!(written, other);
+        let condition = r#"{"Condition":{"StringEquals":{"aws:PrincipalArn":"arn:aws:iam::111122223333:root"}}}"#;
+        assert_eq!(
+            normal(condition).render(),
+            condition,
+            "only principals have a short form"
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::error::Error as StdError;
 use std::fmt::Write as _;
 
-use crate::network::Network;
+use crate::network::NetworkError;
 
 /// A boxed source, kept for the log: an SDK error on its own displays as just "service error".
 pub type Source = Box<dyn StdError + Send + Sync + 'static>;
@@ -13,24 +13,15 @@ pub type Source = Box<dyn StdError + Send + Sync + 'static>;
 /// What can go wrong between a request and the account's state. Messages say what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The text is neither an IP address nor a CIDR.
-    #[error("`{0}` is not an IP address or CIDR: write it like `198.51.100.7` or `2001:db8::/64`")]
-    BadIp(String),
-    /// A caller asked for more addresses at once than one household has.
-    #[error(
-        "`{0}` is too wide: name a network of /24 or narrower for IPv4, /48 or narrower for IPv6"
-    )]
-    TooWide(Network),
-    /// IAM only ever sees globally routable addresses, so this one could not let anybody in.
-    #[error(
-        "`{network}` is {reason}: AWS never sees such an address, so connect from the internet and try again"
-    )]
-    AddressNotPublic {
-        /// The network that was refused.
-        network: Network,
-        /// Which special-purpose range it belongs to.
-        reason: &'static str,
-    },
+    /// A network that cannot be put on a list.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The member was removed a moment ago: the request is refused like a stranger's.
+    #[error("a valid member key is needed, ask the administrator for yours")]
+    Unauthorized,
+    /// An event asks reset-policy for something that cannot be read, or that does not exist.
+    #[error("{0}")]
+    BadCommand(String),
     /// No statement has a list that may be edited.
     #[error("no gate found: {0}")]
     NoGate(String),
@@ -57,7 +48,7 @@ pub enum Error {
     },
     /// One member holds as many live entries as are allowed.
     #[error(
-        "you hold {held} entries and {limit} are allowed: wait for the next reset or ask the administrator to revoke some"
+        "you hold {held} entries and {limit} are allowed: remove one of them, or wait for the next reset"
     )]
     TooManyEntries {
         /// Live entries of this member.
@@ -113,7 +104,12 @@ impl Error {
     #[must_use]
     pub fn at(self, arn: &str) -> Self {
         match self {
-            Self::At { .. } | Self::Aws { .. } | Self::Throttled { .. } | Self::Busy(_) => self,
+            Self::At { .. }
+            | Self::Aws { .. }
+            | Self::Throttled { .. }
+            | Self::Busy(_)
+            | Self::Unauthorized
+            | Self::TooManyEntries { .. } => self,
             other => Self::At {
                 arn: arn.to_owned(),
                 source: Box::new(other),
@@ -125,9 +121,9 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::BadIp(_) => "bad_ip",
-            Self::TooWide(_) => "too_wide",
-            Self::AddressNotPublic { .. } => "address_not_public",
+            Self::Network(error) => error.kind(),
+            Self::Unauthorized => "unauthorized",
+            Self::BadCommand(_) => "bad_command",
             Self::NoGate(_) => "no_gate",
             Self::AmbiguousGate(_) => "ambiguous_gate",
             Self::MalformedDocument(_) => "malformed_document",

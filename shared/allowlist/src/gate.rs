@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, HashSet};
 use serde_json::Value;
 
 use crate::coverage::Coverage;
+use crate::cutoff::is_cutoff_sid;
 use crate::document::Document;
 use crate::error::Error;
 use crate::network::Network;
@@ -35,6 +36,8 @@ pub struct Entry {
     pub text: String,
     /// `None` when it is not a network; such an entry stays where it is.
     pub network: Option<Network>,
+    /// The JSON.
+    value: Value,
 }
 
 impl Entry {
@@ -45,6 +48,7 @@ impl Entry {
         Self {
             text,
             network: network_of(value),
+            value: value.clone(),
         }
     }
 
@@ -89,6 +93,9 @@ impl Gate {
                 .get("Sid")
                 .and_then(Value::as_str)
                 .unwrap_or_default();
+            if is_cutoff_sid(sid) {
+                continue;
+            }
             let name = if sid.is_empty() {
                 format!("statement {} (no Sid)", index + 1)
             } else {
@@ -200,6 +207,32 @@ impl Gate {
             self.each_list(&mut changed, |items| items.retain(|item| !unwanted(item)));
         }
         changed
+    }
+
+    /// The document with this list instead of its own.
+    #[must_use]
+    pub fn with_list(&self, document: &Document, entries: &[Entry]) -> Document {
+        let mut changed = document.clone();
+        let list: Vec<Value> = entries.iter().map(|entry| entry.value.clone()).collect();
+        self.each_list(&mut changed, |items| items.clone_from(&list));
+        changed
+    }
+
+    /// Whether the gate is a `Deny`: then a copy of it can enforce a cutoff.
+    pub(crate) fn has_deny(&self, document: &Document) -> bool {
+        !self.deny_statements(document).is_empty()
+    }
+
+    /// The `Deny` statements of the gate.
+    pub(crate) fn deny_statements<'d>(&self, document: &'d Document) -> Vec<&'d Value> {
+        let all = statements(document);
+        let mut indexes: Vec<usize> = self.0.iter().map(|place| place.statement).collect();
+        indexes.dedup();
+        let own = indexes
+            .into_iter()
+            .filter_map(|index| all.get(index).copied());
+        own.filter(|statement| statement.get("Effect").and_then(Value::as_str) == Some("Deny"))
+            .collect()
     }
 
     /// The characters that listing `network` adds to a document whose list is not empty: the entry in quotation

@@ -1,16 +1,16 @@
-//! Grants and members: who may add, and one temporary entry of one member, as they are named in the state bucket.
+//! Members and grants: who may add, and one temporary entry of one member, as they are named in the state bucket.
 //!
-//! Everything about a grant is in the listing (network and member in the key, time in `LastModified`), so that
-//! reading all of them costs one call and no two writers share an object.
+//! Everything about a grant is in the listing (network, member and end in the key, the time in `LastModified`).
+//! Reading all grants costs one call, and no two writers share an object. This module also decides which grants count.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::document::sha256_hex;
-use crate::error::Error;
+use crate::invariant::{Invariant, holds};
 use crate::network::Network;
 
 /// Where grants are kept in the state bucket.
@@ -19,38 +19,45 @@ pub const GRANTS: &str = "grants/";
 /// Stands for the member in the key of a grant that was given without a member key (`OPEN_ACCESS`).
 const OPEN: &str = "_open";
 
+/// How long after its removal a member's grants do not count, in seconds: longer than any request lives.
+pub const VOID_SECONDS: i64 = 60;
+
+/// The text is not a member's name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a member's name: use 1 to 64 letters, digits, dots, dashes and underscores")]
+pub struct MemberError(String);
+
 /// A member's name: `[A-Za-z0-9._-]{1,64}`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Member(String);
 
-impl FromStr for Member {
-    type Err = Error;
+impl Member {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let fits = (1..=64).contains(&text.len()) && text != OPEN;
-        if fits
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-        {
+impl FromStr for Member {
+    type Err = MemberError;
+
+    fn from_str(text: &str) -> Result<Self, MemberError> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+        if (1..=64).contains(&text.len()) && text != OPEN && text.bytes().all(allowed) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(Error::State {
-                key: "members/".to_owned(),
-                reason: format!(
-                    "`{}` is not a member's name: use 1 to 64 letters, digits, dots, dashes and underscores",
-                    text.escape_debug()
-                ),
-            })
+            let shown: String = text.chars().take(64).collect();
+            Err(MemberError(shown.escape_debug().to_string()))
         }
     }
 }
 
 impl TryFrom<String> for Member {
-    type Error = Error;
+    type Error = MemberError;
 
-    fn try_from(text: String) -> Result<Self, Error> {
+    fn try_from(text: String) -> Result<Self, MemberError> {
         text.parse()
     }
 }
@@ -67,141 +74,215 @@ impl fmt::Display for Member {
     }
 }
 
-/// Where the member with this key is looked up: keys themselves are stored nowhere.
+/// The object that the member with this key is looked up in: keys themselves are stored nowhere.
 #[must_use]
 pub fn member_object(key: &str) -> String {
     format!("members/{}.json", sha256_hex(key.as_bytes()))
 }
 
-/// One temporary entry of one member.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grant {
+/// What a grant is: one network for one member, until a time or until the next reset.
+///
+/// ```
+/// use allowlist::grant::GrantKey;
+/// let network = "51.44.71.80".parse().unwrap();
+/// let key = GrantKey { network, member: Some("alice".parse().unwrap()), end: Some(1_800_000_000) };
+/// assert_eq!(key.object(), "grants/51.44.71.80_32/alice@1800000000.json");
+/// assert_eq!(GrantKey::parse(&key.object()), Some(key));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct GrantKey {
     /// The entry.
     pub network: Network,
     /// `None` for an entry that was given without a key.
     pub member: Option<Member>,
-    /// When it was given, by S3's clock, in whole seconds since 1970.
-    pub granted_at: i64,
+    /// When it ends, in seconds since 1970 by S3's clock; `None`: with the next reset.
+    pub end: Option<i64>,
 }
 
-impl Grant {
-    /// The object that a grant is kept in: `grants/51.44.71.80_32/alice.json`.
+impl GrantKey {
+    /// The object that the grant is kept in.
     #[must_use]
-    pub fn object(network: &Network, member: Option<&Member>) -> String {
-        let member = member.map_or(OPEN, |member| &member.0);
-        format!(
-            "{GRANTS}{}/{member}.json",
-            network.to_string().replace('/', "_")
-        )
+    pub fn object(&self) -> String {
+        let network = self.network.to_string().replace('/', "_");
+        let member = self.member.as_ref().map_or(OPEN, Member::as_str);
+        let end = self.end.map(|end| format!("@{end}")).unwrap_or_default();
+        format!("{GRANTS}{network}/{member}{end}.json")
     }
 
-    /// Reads a grant back from the listing; `None` for an object that is not one.
+    /// Reads a key; `None` when it is not the one key that [`GrantKey::object`] gives to this grant.
     #[must_use]
-    pub fn from_listing(key: &str, granted_at: i64) -> Option<Self> {
-        let (network, member) = key
-            .strip_prefix(GRANTS)?
-            .strip_suffix(".json")?
-            .split_once('/')?;
+    pub fn parse(object: &str) -> Option<Self> {
+        let name = object.strip_prefix(GRANTS)?.strip_suffix(".json")?;
+        let (network, member) = name.split_once('/')?;
+        let (member, end) = match member.split_once('@') {
+            Some((member, end)) => (member, Some(end.parse().ok()?)),
+            None => (member, None),
+        };
         let member = if member == OPEN {
             None
         } else {
             Some(member.parse().ok()?)
         };
-        Some(Self {
-            network: network.replace('_', "/").parse().ok()?,
+        let network = network.replace('_', "/").parse().ok()?;
+        let key = Self {
+            network,
             member,
-            granted_at,
-        })
+            end,
+        };
+        (key.object() == object).then_some(key)
+    }
+
+    /// Whether both are the same entry of the same member, whatever their ends.
+    #[must_use]
+    pub fn is_same_entry(&self, other: &Self) -> bool {
+        self.network == other.network && self.member == other.member
     }
 }
 
-/// The networks of the grants, oldest first, each once.
+/// One temporary entry of one member, as it was listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// What is granted.
+    pub key: GrantKey,
+    /// When S3 took the object in (`LastModified`), in whole seconds since 1970.
+    pub granted_at: i64,
+}
+
+impl Grant {
+    /// Reads a grant from the listing; `None` for an object that is none: its key is not canonical, or its network would
+    /// not pass the checks of a request. With `any_address` networks that are not public pass too.
+    #[must_use]
+    pub fn from_listing(object: &str, granted_at: i64, any_address: bool) -> Option<Self> {
+        let key = GrantKey::parse(object)?;
+        key.network.check_width().ok()?;
+        if !any_address {
+            key.network.check_public().ok()?;
+        }
+        Some(Self { key, granted_at })
+    }
+
+    /// The newest object of an entry decides; of two in the same second the one that ends later.
+    fn recency(&self) -> (i64, i64) {
+        (self.granted_at, self.key.end.unwrap_or(i64::MAX))
+    }
+
+    /// When the grant ends by itself: at its own end or, with a cutoff of so many seconds, that long after it was given.
+    #[must_use]
+    pub fn ends_at(&self, cutoff: Option<i64>) -> Option<i64> {
+        let cutoff = cutoff.map(|seconds| self.granted_at.saturating_add(seconds));
+        match (self.key.end, cutoff) {
+            (Some(end), Some(cutoff)) => Some(end.min(cutoff)),
+            (end, cutoff) => end.or(cutoff),
+        }
+    }
+
+    /// Whether the grant has ended by `now`, in seconds since 1970 by S3's clock.
+    #[must_use]
+    pub fn has_ended(&self, now: i64, cutoff: Option<i64>) -> bool {
+        self.ends_at(cutoff).is_some_and(|end| end <= now)
+    }
+}
+
+/// Members that were removed a moment ago, with the second of their removal by S3's clock.
+pub type VoidMembers = BTreeMap<Member, i64>;
+
+/// Whether what `member` put at `second` does not count, because the member was removed.
 #[must_use]
-pub fn networks_by_age(grants: &[Grant]) -> Vec<Network> {
-    let mut sorted: Vec<&Grant> = grants.iter().collect();
-    sorted.sort_by_key(|grant| (grant.granted_at, grant.network));
-    let mut seen = HashSet::with_capacity(sorted.len());
-    sorted
-        .into_iter()
-        .map(|grant| grant.network)
-        .filter(|network| seen.insert(*network))
-        .collect()
+pub fn is_void(void: &VoidMembers, member: Option<&Member>, second: i64) -> bool {
+    // INVARIANT (VoidMember): a request that was on its way when its member was removed brings nothing back.
+    let removed = member.and_then(|member| void.get(member));
+    removed.is_some_and(|removed| second <= removed.saturating_add(VOID_SECONDS))
+        && holds(Invariant::VoidMember)
+}
+
+/// The newest object of each entry of each member.
+#[must_use]
+pub fn newest_of_each_entry(grants: &[Grant]) -> Vec<&Grant> {
+    let mut newest: HashMap<(&Network, Option<&Member>), &Grant> = HashMap::new();
+    for grant in grants {
+        let entry = (&grant.key.network, grant.key.member.as_ref());
+        let known = newest.entry(entry).or_insert(grant);
+        if grant.recency() > known.recency() {
+            *known = grant;
+        }
+    }
+    let mut newest: Vec<&Grant> = newest.into_values().collect();
+    newest.sort_by_cached_key(|grant| (grant.granted_at, grant.key.object()));
+    newest
+}
+
+/// What decides which grants count.
+#[derive(Clone, Debug)]
+pub struct CountRules<'a> {
+    /// How many entries one member may have on the list.
+    pub share: usize,
+    /// The time by S3's clock, in seconds since 1970.
+    pub now: i64,
+    /// How long a grant counts at most, in seconds.
+    pub cutoff: Option<i64>,
+    /// Members that were removed a moment ago.
+    pub void: &'a VoidMembers,
+    /// Objects that a pending intent names.
+    pub intended: HashSet<&'a str>,
+}
+
+/// The place of a grant within its member's share: late ones after others, then by age, then by object.
+type Rank<'g> = (bool, i64, String, &'g Grant);
+
+/// COUNT: the grants that belong on the list, oldest first. Of each entry the newest object counts, if it lives and its
+/// member was not removed; of each member as many as the share allows: first what is `listed` already, then by age.
+#[must_use]
+pub fn count(
+    grants: &[Grant],
+    rules: &CountRules<'_>,
+    listed: impl Fn(&Network) -> bool,
+) -> Vec<Grant> {
+    let mut members: BTreeMap<Option<&Member>, Vec<Rank<'_>>> = BTreeMap::new();
+    for grant in newest_of_each_entry(grants) {
+        let member = grant.key.member.as_ref();
+        if is_void(rules.void, member, grant.granted_at) {
+            continue;
+        }
+        let (is_listed, object) = (listed(&grant.key.network), grant.key.object());
+        // INVARIANT (EndedKeepsPlace): an ended entry that is still on the list counts against the share.
+        let keeps_place = is_listed && holds(Invariant::EndedKeepsPlace);
+        if grant.has_ended(rules.now, rules.cutoff) && !keeps_place {
+            continue;
+        }
+        // INVARIANT (IntendedFirst): a dead holder may have answered for what its intent names.
+        let intended = rules.intended.contains(object.as_str()) && holds(Invariant::IntendedFirst);
+        // INVARIANT (ListedFirst): who is in stays in, whoever else asks.
+        let late = !is_listed && !intended && holds(Invariant::ListedFirst);
+        members
+            .entry(member)
+            .or_default()
+            .push((late, grant.granted_at, object, grant));
+    }
+    let mut counted: Vec<&Grant> = Vec::new();
+    for (_, mut ranked) in members {
+        ranked.sort();
+        let share = ranked
+            .into_iter()
+            .take(rules.share)
+            .map(|(.., grant)| grant);
+        counted.extend(share.filter(|grant| !grant.has_ended(rules.now, rules.cutoff)));
+    }
+    counted.sort_by_cached_key(|grant| (grant.granted_at, grant.key.object()));
+    counted.into_iter().cloned().collect()
+}
+
+impl PartialOrd for Grant {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Grant {
+    /// By age, then by key: the order in which grants are served.
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.granted_at, self.key.object()).cmp(&(other.granted_at, other.key.object()))
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_grants_key_says_everything() {
-        for network in ["51.44.71.80/32", "2a05:d018::/64"] {
-            for member in [
-                None,
-                Some("alice".parse::<Member>().unwrap()),
-                Some("a.b_c-d".parse().unwrap()),
-            ] {
-                let network = network.parse().unwrap();
-                let key = Grant::object(&network, member.as_ref());
-                assert_eq!(
-                    Grant::from_listing(&key, 7),
-                    Some(Grant {
-                        network,
-                        member,
-                        granted_at: 7
-                    })
-                );
-            }
-        }
-        assert_eq!(
-            Grant::object(&"51.44.71.80".parse().unwrap(), None),
-            "grants/51.44.71.80_32/_open.json"
-        );
-    }
-
-    #[test]
-    fn foreign_objects_are_no_grants() {
-        for key in [
-            "grants/",
-            "grants/x/alice.json",
-            "grants/1.2.3.4_32/alice",
-            "grants/1.2.3.4_32/a b.json",
-            "baseline/x.json",
-        ] {
-            assert_eq!(Grant::from_listing(key, 0), None, "{key}");
-        }
-    }
-
-    #[test]
-    fn names_that_could_be_mistaken_are_refused() {
-        let long = "x".repeat(65);
-        for name in ["", "_open", "a/b", "a b", "é", long.as_str()] {
-            assert!(name.parse::<Member>().is_err(), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_member_is_looked_up_by_the_hash_of_the_key() {
-        assert_eq!(
-            member_object("abc"),
-            "members/ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad.json"
-        );
-    }
-
-    #[test]
-    fn networks_come_oldest_first_and_once() {
-        let grant = |network: &str, granted_at| Grant {
-            network: network.parse().unwrap(),
-            member: None,
-            granted_at,
-        };
-        let networks = networks_by_age(&[
-            grant("2.2.2.2", 9),
-            grant("1.1.1.1", 5),
-            grant("2.2.2.2", 3),
-        ]);
-        assert_eq!(
-            networks,
-            ["2.2.2.2".parse().unwrap(), "1.1.1.1".parse().unwrap()]
-        );
-    }
-}
+mod tests;

@@ -6,7 +6,9 @@
 pub mod baseline;
 pub mod config;
 pub mod coverage;
+pub mod cutoff;
 pub mod document;
+pub mod edit;
 pub mod error;
 pub mod gate;
 pub mod grant;
@@ -14,15 +16,16 @@ pub mod invariant;
 pub mod lease;
 pub mod network;
 pub mod notice;
-pub mod plan;
 pub mod target;
+pub mod time;
 pub mod versions;
 
 pub use config::{AddConfig, Config};
 pub use document::Document;
+pub use edit::Edit;
 pub use error::Error;
 pub use gate::Gate;
-pub use grant::{Grant, Member};
+pub use grant::{Grant, GrantKey, Member};
 pub use network::Network;
 pub use target::{Target, TargetKind};
 pub use versions::{VersionId, Versions};

@@ -10,7 +10,40 @@ use std::str::FromStr;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
-use crate::error::Error;
+/// What is wrong with a network that somebody names.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NetworkError {
+    /// The text is neither an IP address nor a CIDR.
+    #[error("`{0}` is not an IP address or CIDR: write it like `198.51.100.7` or `2001:db8::/64`")]
+    BadIp(String),
+    /// A caller asks for more addresses at once than one household has.
+    #[error(
+        "`{0}` is too wide: name a network of /24 or narrower for IPv4, /48 or narrower for IPv6"
+    )]
+    TooWide(Network),
+    /// IAM only ever sees globally routable addresses, so this one could not let anybody in.
+    #[error(
+        "`{network}` is {reason}: AWS never sees such an address, so connect from the internet and try again"
+    )]
+    NotPublic {
+        /// The network that is refused.
+        network: Network,
+        /// The special-purpose range that it belongs to.
+        reason: &'static str,
+    },
+}
+
+impl NetworkError {
+    /// The stable name of the error, as callers and logs see it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::BadIp(_) => "bad_ip",
+            Self::TooWide(_) => "too_wide",
+            Self::NotPublic { .. } => "address_not_public",
+        }
+    }
+}
 
 /// An IPv4 or IPv6 network: host bits cleared, IPv4-in-IPv6 unmapped, printed with its prefix length.
 ///
@@ -21,7 +54,7 @@ use crate::error::Error;
 /// let office: Network = "::ffff:51.44.71.80/120".parse()?;
 /// assert_eq!(office.to_string(), "51.44.71.0/24");
 /// assert!(office.covers(&home));
-/// # Ok::<(), allowlist::Error>(())
+/// # Ok::<(), allowlist::network::NetworkError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -79,11 +112,11 @@ impl Network {
     /// Refuses what a caller may not ask for in one entry: wider than /24 (IPv4) or /48 (IPv6).
     ///
     /// # Errors
-    /// [`Error::TooWide`].
-    pub fn check_width(&self) -> Result<(), Error> {
+    /// [`NetworkError::TooWide`].
+    pub fn check_width(&self) -> Result<(), NetworkError> {
         let widest = if self.0.addr().is_ipv4() { 24 } else { 48 };
         if self.0.prefix_len() < widest {
-            Err(Error::TooWide(*self))
+            Err(NetworkError::TooWide(*self))
         } else {
             Ok(())
         }
@@ -93,10 +126,10 @@ impl Network {
     /// (RFC 6890 and its updates; RFC 9637 for `3fff::/20`).
     ///
     /// # Errors
-    /// [`Error::AddressNotPublic`] with the range's name.
-    pub fn check_public(&self) -> Result<(), Error> {
+    /// [`NetworkError::NotPublic`] with the range's name.
+    pub fn check_public(&self) -> Result<(), NetworkError> {
         let refuse = |reason| {
-            Err(Error::AddressNotPublic {
+            Err(NetworkError::NotPublic {
                 network: *self,
                 reason,
             })
@@ -165,11 +198,11 @@ fn special_ipv6() -> [(Ipv6Net, &'static str); 8] {
 }
 
 impl FromStr for Network {
-    type Err = Error;
+    type Err = NetworkError;
 
     /// Accepts `1.2.3.4`, `1.2.3.4/24`, `2001:db8::1` and `2001:db8::/32`.
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let bad = || Error::BadIp(text.chars().take(64).collect());
+    fn from_str(text: &str) -> Result<Self, NetworkError> {
+        let bad = || NetworkError::BadIp(text.chars().take(64).collect());
         let net: IpNet = if text.contains('/') {
             text.parse().map_err(|_| bad())?
         } else {
@@ -187,9 +220,9 @@ impl FromStr for Network {
 }
 
 impl TryFrom<String> for Network {
-    type Error = Error;
+    type Error = NetworkError;
 
-    fn try_from(text: String) -> Result<Self, Error> {
+    fn try_from(text: String) -> Result<Self, NetworkError> {
         text.parse()
     }
 }

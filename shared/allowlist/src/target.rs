@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::document::Document;
+
 /// What kind of document a target is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TargetKind {
@@ -94,6 +96,25 @@ impl Target {
             .rsplit('/')
             .next()
             .unwrap_or(&self.path_and_name)
+    }
+
+    /// Whether two documents of this target mean the same. Trust policies do not read back as they were written and are
+    /// compared in their normal form, policies as JSON.
+    #[must_use]
+    pub fn is_same(&self, a: &Document, b: &Document) -> bool {
+        match self.kind {
+            TargetKind::Policy => a == b,
+            TargetKind::Role => a == b || a.normal_form() == b.normal_form(),
+        }
+    }
+
+    /// The hash of a document of this target, equal for documents that [`Target::is_same`] holds for the same.
+    #[must_use]
+    pub fn fingerprint(&self, document: &Document) -> String {
+        match self.kind {
+            TargetKind::Policy => document.sha256(),
+            TargetKind::Role => document.normal_form().sha256(),
+        }
     }
 
     /// Where the baseline is kept in the state bucket.

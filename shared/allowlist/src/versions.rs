@@ -5,14 +5,17 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Error;
-
 /// IAM keeps at most five versions of a managed policy.
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>
-pub const MOST_VERSIONS: usize = 5;
+pub const MAX_VERSIONS: usize = 5;
 
 /// How many versions pruning leaves, so that there is always room for the next writer, a person included.
-pub const KEPT_VERSIONS: usize = MOST_VERSIONS - 1;
+pub const VERSIONS_AFTER_PRUNE: usize = MAX_VERSIONS - 1;
+
+/// The text is not the id of a policy version.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a policy version id: write it like `v7`")]
+pub struct VersionIdError(String);
 
 /// The id of a policy version, `v1`, `v2`, …; ids only grow and IAM never gives one out twice.
 ///
@@ -21,7 +24,7 @@ pub const KEPT_VERSIONS: usize = MOST_VERSIONS - 1;
 /// let (nine, ten): (VersionId, VersionId) = ("v9".parse()?, "v10".parse()?);
 /// assert!(nine < ten);
 /// assert_eq!(nine.next(), ten);
-/// # Ok::<(), allowlist::Error>(())
+/// # Ok::<(), allowlist::versions::VersionIdError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -45,23 +48,21 @@ impl VersionId {
 }
 
 impl FromStr for VersionId {
-    type Err = Error;
+    type Err = VersionIdError;
 
-    fn from_str(text: &str) -> Result<Self, Error> {
+    fn from_str(text: &str) -> Result<Self, VersionIdError> {
         text.strip_prefix('v')
             .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
             .and_then(|digits| digits.parse().ok())
             .map(Self)
-            .ok_or_else(|| {
-                Error::MalformedDocument(format!("`{text}` is not a policy version id like `v7`"))
-            })
+            .ok_or_else(|| VersionIdError(text.chars().take(32).collect()))
     }
 }
 
 impl TryFrom<String> for VersionId {
-    type Error = Error;
+    type Error = VersionIdError;
 
-    fn try_from(text: String) -> Result<Self, Error> {
+    fn try_from(text: String) -> Result<Self, VersionIdError> {
         text.parse()
     }
 }
@@ -162,9 +163,9 @@ mod tests {
         ) {
             let ids: Vec<_> = ids.into_iter().collect();
             let listed = versions(&ids, ids[pick.index(ids.len())]);
-            let surplus = listed.surplus(KEPT_VERSIONS);
+            let surplus = listed.surplus(VERSIONS_AFTER_PRUNE);
             prop_assert!(!surplus.contains(&listed.default));
-            prop_assert!(ids.len() - surplus.len() <= KEPT_VERSIONS);
+            prop_assert!(ids.len() - surplus.len() <= VERSIONS_AFTER_PRUNE);
         }
     }
 }

@@ -1,4 +1,7 @@
 //! The HTTP client that the SDK is given: every request becomes one call of the world, when and how a director says.
+//!
+//! What a network does, and how the fake does it: a request is lost before its effect or its answer after it; the
+//! connection breaks, or nothing ever comes back; the effect comes after the caller has given up. The director decides.
 
 use std::fmt;
 use std::future::Future;
@@ -13,8 +16,8 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 
+use crate::op::{Op, Reply};
 use crate::wire;
-use crate::world::{Op, Reply};
 
 /// What becomes of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +37,9 @@ pub type Decision = Pin<Box<dyn Future<Output = Fate> + Send>>;
 pub trait Director: Send + Sync {
     /// Called when `author` makes a call; the future resolves when the call is over.
     fn decide(&self, author: usize, op: Op) -> Decision;
+
+    /// Told with whose credentials a call is signed, before it is decided about.
+    fn signed(&self, _op: &Op, _access_key: &str) {}
 }
 
 /// One author's connection to the world.
@@ -59,6 +65,9 @@ impl fmt::Debug for Connection {
 impl HttpConnector for Connection {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let op = wire::read(&request);
+        if let Some(access_key) = wire::signer(&request) {
+            self.director.signed(&op, access_key);
+        }
         let fate = self
             .director
             .decide(self.author.load(Ordering::Relaxed), op.clone());

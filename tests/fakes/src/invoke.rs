@@ -1,11 +1,12 @@
-//! Invoking the real handlers on a fake account: events in, answers out.
+//! Invoking the real handlers on a fake account: events in, answers out. No other test calls a handler, so that a
+//! handler's signature changes here alone.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use allowlist::{AddConfig, Config};
 use allowlist_aws::aws::Aws;
-use allowlist_aws::flow::holder::Finish;
+use allowlist_aws::flow::lease::Release;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_iam::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_async::rt::sleep::TokioSleep;
@@ -18,14 +19,28 @@ use crate::world::POLICY;
 
 /// The key of the member `alice`, and of everybody whom [`member`] names.
 pub fn key(name: &str) -> String {
-    format!("key-of-{name}")
+    format!("{:-<40}", format!("key-of-{name}"))
 }
 
-/// Where the file of a member is.
+/// Where the file of a member is, and what is in it.
 pub fn member(name: &str) -> (String, String) {
+    member_with_key(&key(name), name)
+}
+
+/// The file of a member who has this key.
+pub fn member_with_key(key: &str, name: &str) -> (String, String) {
     (
-        allowlist::grant::member_object(&key(name)),
+        allowlist::grant::member_object(key),
         json!({ "name": name }).to_string(),
+    )
+}
+
+/// The file of a member whose key is good until then.
+pub fn member_until(name: &str, expires: &str) -> (String, String) {
+    let (object, _) = member(name);
+    (
+        object,
+        json!({ "name": name, "expires": expires }).to_string(),
     )
 }
 
@@ -51,18 +66,20 @@ fn read(variables: &[(&str, &str)], name: &str) -> Option<String> {
     })
 }
 
-/// The SDK's settings on a fake account.
-pub fn sdk(author: Arc<AtomicUsize>, director: Arc<dyn Director>) -> SdkConfig {
-    SdkConfig::builder()
+/// The SDK's settings on a fake account; without credentials every call ends before it is sent.
+fn sdk(author: Arc<AtomicUsize>, director: Arc<dyn Director>, credentials: bool) -> SdkConfig {
+    let builder = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
-        .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
-            "AKID", "secret", None, None, "fake",
-        )))
         .endpoint_url(ENDPOINT)
         .sleep_impl(TokioSleep::new())
-        .http_client(Connection::new(author, director))
-        .build()
+        .http_client(Connection::new(author, director));
+    let given = Credentials::new("AKID", "secret", None, None, "fake");
+    match credentials {
+        true => builder.credentials_provider(SharedCredentialsProvider::new(given)),
+        false => builder,
+    }
+    .build()
 }
 
 /// A deadline that has passed counts as none: the functions then take their longest time, to the millisecond.
@@ -93,11 +110,25 @@ impl Answer {
 pub struct Caller {
     pub author: usize,
     pub director: Arc<dyn Director>,
+    credentials: bool,
 }
 
 impl Caller {
     pub fn new(author: usize, director: Arc<dyn Director>) -> Self {
-        Self { author, director }
+        Self {
+            author,
+            director,
+            credentials: true,
+        }
+    }
+
+    /// The functions have no credentials to sign with.
+    #[must_use]
+    pub fn without_credentials(self) -> Self {
+        Self {
+            credentials: false,
+            ..self
+        }
     }
 
     /// Sends an event to add-ip, in a process of its own; its work after the response is done too.
@@ -107,18 +138,13 @@ impl Caller {
 
     /// A process of add-ip, which keeps what it knows from one event to the next.
     pub async fn function(&self, config: AddConfig) -> Function {
-        let aws = Aws::new(&self.sdk(), &config.config);
+        let author = Arc::new(AtomicUsize::new(self.author));
+        let sdk = sdk(author.clone(), self.director.clone(), self.credentials);
+        let aws = Aws::new(&sdk, &config.config);
         Function {
-            deps: add_ip::Deps { config, aws },
-            request_id: format!("add-{}", self.author),
+            deps: add_ip::Deps::new(config, aws, "us-east-1".to_owned()),
+            author,
         }
-    }
-
-    fn sdk(&self) -> SdkConfig {
-        sdk(
-            Arc::new(AtomicUsize::new(self.author)),
-            self.director.clone(),
-        )
     }
 
     /// `GET /add` from an address, by a member.
@@ -126,13 +152,15 @@ impl Caller {
         self.event(add_config(&[]), add_event(name, address)).await
     }
 
-    /// Invokes reset-policy.
+    /// Invokes reset-policy, in a process of its own.
     pub async fn reset(
         &self,
         config: Config,
         event: Value,
     ) -> Result<Value, lambda_runtime::Diagnostic> {
-        let aws = Aws::new(&self.sdk(), &config);
+        let author = Arc::new(AtomicUsize::new(self.author));
+        let sdk = sdk(author, self.director.clone(), self.credentials);
+        let aws = Aws::new(&sdk, &config);
         let deps = reset_policy::Deps { config, aws };
         let request_id = format!("reset-{}", self.author);
         Box::pin(reset_policy::handle(
@@ -146,23 +174,39 @@ impl Caller {
 /// A process of add-ip.
 pub struct Function {
     deps: add_ip::Deps,
-    request_id: String,
+    author: Arc<AtomicUsize>,
+}
+
+/// What a process has left to do after its answer.
+pub struct Rest(Option<Box<Release>>);
+
+impl Rest {
+    /// Does it.
+    pub async fn run(self) {
+        if let Some(release) = self.0 {
+            release.run().await;
+        }
+    }
 }
 
 impl Function {
+    /// From now on its calls are this author's: a process handles one request after the other.
+    pub fn set_author(&self, author: usize) {
+        self.author.store(author, Ordering::Relaxed);
+    }
+
     /// Handles an event, and does the work after the response.
     pub async fn event(&self, event: Value) -> Answer {
-        let (answer, finish) = self.answer(event).await;
-        if let Some(finish) = finish {
-            finish.run_and_log().await;
-        }
+        let (answer, rest) = self.answer(event).await;
+        rest.run().await;
         answer
     }
 
     /// Handles an event; -> the answer, and what is left to do after it.
-    pub async fn answer(&self, event: Value) -> (Answer, Option<Box<Finish>>) {
-        let event = LambdaEvent::new(event, context(&self.request_id));
-        let (response, finish) = add_ip::handle(event, &self.deps).await;
+    pub async fn answer(&self, event: Value) -> (Answer, Rest) {
+        let request_id = format!("add-{}", self.author.load(Ordering::Relaxed));
+        let (response, release) =
+            add_ip::handle(&event.to_string(), &context(&request_id), &self.deps).await;
         let response = serde_json::to_value(response).unwrap();
         let body = response["body"].as_str().unwrap();
         let answer = Answer {
@@ -170,15 +214,57 @@ impl Function {
             headers: response["headers"].clone(),
             body: serde_json::from_str(body).unwrap_or_else(|_| Value::from(body)),
         };
-        (answer, finish)
+        (answer, Rest(release))
     }
 }
 
-/// The event of `GET /add` from an address, by a member.
-pub fn add_event(name: &str, address: &str) -> Value {
+/// The event of a request to add-ip, by a member from an address.
+fn event(method: &str, resource: &str, name: &str, address: &str) -> Value {
     json!({
-        "resource": "/add", "path": "/add", "httpMethod": "GET",
+        "resource": resource, "path": resource, "httpMethod": method,
         "headers": { "Authorization": format!("Bearer {}", key(name)) },
         "requestContext": { "identity": { "sourceIp": address } },
     })
+}
+
+fn with_query(mut event: Value, query: &[(&str, &str)]) -> Value {
+    for (name, value) in query {
+        event["queryStringParameters"][*name] = (*value).into();
+    }
+    event
+}
+
+/// The event of `GET /add`.
+pub fn add_event(name: &str, address: &str) -> Value {
+    event("GET", "/add", name, address)
+}
+
+/// The event of `GET /add?for=…`: an entry that ends by itself.
+pub fn add_event_for(name: &str, address: &str, length: &str) -> Value {
+    with_query(add_event(name, address), &[("for", length)])
+}
+
+/// The event of `POST /remove`: the caller's own network, or with `("network", …)` or `("all", "true")` others.
+pub fn remove_event(name: &str, address: &str, query: &[(&str, &str)]) -> Value {
+    with_query(event("POST", "/remove", name, address), query)
+}
+
+/// The event of `GET /status`.
+pub fn status_event(name: &str, address: &str) -> Value {
+    event("GET", "/status", name, address)
+}
+
+/// The event that makes reset-policy end what is over.
+pub fn expire_event() -> Value {
+    json!({ "expire": true })
+}
+
+/// The event that makes reset-policy take all entries of a member away.
+pub fn revoke_member_event(name: &str) -> Value {
+    json!({ "revoke_member": name })
+}
+
+/// The event that makes reset-policy go back to a version.
+pub fn rollback_event(arn: &str, version: &str) -> Value {
+    json!({ "rollback": version, "arn": arn })
 }

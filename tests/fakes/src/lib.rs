@@ -1,18 +1,27 @@
-//! Stateful fakes of IAM and S3 behind the real SDK clients.
+//! Stateful fakes of IAM, STS, S3 and SNS behind the real SDK clients, harsher than the services themselves.
 //!
-//! [`world`] holds the account and enforces the services' rules, [`wire`] speaks their protocols, [`connection`] is
-//! the HTTP client that the SDK is given, and asks a [`connection::Director`] what becomes of each call.
+//! [`world`] holds the account; [`iam`], [`replicas`], [`trust`], [`s3`] and [`sts`] each say what their service may do
+//! and do it; [`wire`] speaks the protocols; [`connection`] is the HTTP client that the SDK is given, and asks a
+//! [`connection::Director`] what becomes of each call; [`invoke`] is the one place that calls the functions' handlers.
 
 pub mod connection;
+pub mod iam;
 pub mod invoke;
+pub mod op;
+pub mod replicas;
+pub mod s3;
 pub mod script;
+pub mod sts;
+pub mod trust;
 pub mod wire;
 pub mod world;
 
 pub use connection::{Connection, Director, Fate};
 pub use invoke::{Answer, Caller, Function, add_config, add_event, reset_config};
+pub use op::Op;
+pub use replicas::{Behind, Replicas};
 pub use script::{Act, Script};
-pub use world::{Op, POLICY, Shared, World};
+pub use world::{POLICY, Shared, World, read_gate};
 
 /// A gate policy with these entries, and a second statement that the functions must never touch.
 pub fn gate(entries: &[&str], tags: &[&str]) -> String {

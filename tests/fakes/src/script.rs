@@ -1,16 +1,21 @@
 //! A director for tests that tell a story: every call is made at once, but for those that a rule interferes with.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::connection::{Decision, Director, Fate};
 use crate::invoke::{Caller, member};
-use crate::world::{Op, Reply, Shared, World};
+use crate::op::{Op, Reply};
+use crate::replicas::Behind;
+use crate::world::{Shared, World};
 
 /// How a rule interferes with a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
     /// A read is answered from so many writes ago.
     Stale(usize),
+    /// A read is answered from so much time ago.
+    StaleBy(Duration),
     /// The call fails with this status and code, and has no effect.
     Fail(u16, &'static str),
     /// It takes effect, and the connection breaks.
@@ -19,6 +24,8 @@ pub enum Act {
     Dropped,
     /// It has no effect and nothing comes back.
     Silent,
+    /// Nothing comes back, and it takes effect so much later.
+    Late(Duration),
 }
 
 type Rule = Box<dyn FnMut(&mut World, usize, &Op) -> Option<Act> + Send>;
@@ -28,6 +35,7 @@ type Rule = Box<dyn FnMut(&mut World, usize, &Op) -> Option<Act> + Send>;
 pub struct Script {
     pub world: Shared,
     rules: Arc<Mutex<Vec<Rule>>>,
+    signed: Arc<Mutex<Vec<(Op, String)>>>,
 }
 
 impl Script {
@@ -39,8 +47,14 @@ impl Script {
         }
         Self {
             world: Shared::new(world),
-            rules: Arc::new(Mutex::new(Vec::new())),
+            rules: Arc::default(),
+            signed: Arc::default(),
         }
+    }
+
+    /// The calls so far, each with the access key id that it was signed with.
+    pub fn signed_calls(&self) -> Vec<(Op, String)> {
+        self.signed.lock().unwrap().clone()
     }
 
     /// Adds a rule; the first rule that acts on a call decides. A rule may change the world itself.
@@ -78,10 +92,15 @@ impl Script {
 }
 
 impl Director for Script {
+    fn signed(&self, op: &Op, access_key: &str) {
+        let call = (op.clone(), access_key.to_owned());
+        self.signed.lock().unwrap().push(call);
+    }
+
     fn decide(&self, author: usize, op: Op) -> Decision {
-        let (world, rules) = (self.world.clone(), self.rules.clone());
+        let (shared, rules) = (self.world.clone(), self.rules.clone());
         Box::pin(async move {
-            let mut world = world.lock();
+            let mut world = shared.lock();
             let act = rules
                 .lock()
                 .unwrap()
@@ -90,7 +109,10 @@ impl Director for Script {
             let now = world.now();
             match act {
                 None => Fate::Answered(world.apply(author, &op, 0), now),
-                Some(Act::Stale(lag)) => Fate::Answered(world.apply(author, &op, lag), now),
+                Some(Act::Stale(writes)) => Fate::Answered(world.apply(author, &op, writes), now),
+                Some(Act::StaleBy(lag)) => {
+                    Fate::Answered(world.apply_behind(author, &op, Behind::Time(lag)), now)
+                }
                 Some(Act::Fail(status, code)) => Fate::Answered(Reply::Error(status, code), now),
                 Some(Act::Lost) => {
                     world.apply(author, &op, 0);
@@ -98,6 +120,14 @@ impl Director for Script {
                 }
                 Some(Act::Dropped) => Fate::Broken,
                 Some(Act::Silent) => Fate::Silent,
+                Some(Act::Late(after)) => {
+                    drop(world);
+                    tokio::spawn(async move {
+                        tokio::time::sleep(after).await;
+                        shared.lock().apply(author, &op, 0);
+                    });
+                    Fate::Silent
+                }
             }
         })
     }

@@ -5,25 +5,50 @@
 
 use std::time::SystemTime;
 
+use allowlist::target::{Target, TargetKind};
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, future};
+use serde_json::json;
 
 use super::{OnFirstUse, on_first_use};
+
+/// The shortest session that STS gives, in seconds: longer than any invocation.
+/// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
+const SESSION_SECONDS: i32 = 900;
+
+/// A role could not be assumed.
+#[derive(Debug, thiserror::Error)]
+#[error("`{role}` cannot be assumed")]
+pub(super) struct AssumeRoleError {
+    role: String,
+    #[source]
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl AssumeRoleError {
+    pub(super) fn role(&self) -> &str {
+        &self.role
+    }
+}
 
 /// A role to assume. The client that is given this keeps the credentials as long as they last.
 #[derive(Debug)]
 pub(super) struct AssumedRole {
     sts: OnFirstUse<aws_sdk_sts::Client>,
     arn: String,
+    /// What the session may do, whatever the role itself may: change the targets of this account.
+    session_policy: String,
 }
 
 impl AssumedRole {
-    pub(super) fn new(sdk: SdkConfig, arn: &str) -> Self {
+    /// `targets` are those of the role's account.
+    pub(super) fn new(sdk: SdkConfig, arn: &str, targets: &[&Target]) -> Self {
         Self {
             sts: on_first_use(move || aws_sdk_sts::Client::new(&sdk)),
             arn: arn.to_owned(),
+            session_policy: session_policy(targets),
         }
     }
 
@@ -32,11 +57,16 @@ impl AssumedRole {
             .sts
             .assume_role()
             .role_arn(&self.arn)
-            .role_session_name("ip-gate");
-        let answer = request
-            .send()
-            .await
-            .map_err(CredentialsError::provider_error)?;
+            .role_session_name("ip-gate")
+            .duration_seconds(SESSION_SECONDS)
+            .policy(&self.session_policy);
+        let answer = request.send().await.map_err(|error| {
+            let source = Box::new(error);
+            CredentialsError::provider_error(AssumeRoleError {
+                role: self.arn.clone(),
+                source,
+            })
+        })?;
         let given = answer
             .credentials()
             .ok_or_else(|| CredentialsError::unhandled("STS answered without credentials"))?;
@@ -50,6 +80,33 @@ impl AssumedRole {
             .provider_name("AssumedRole");
         Ok(builder.build())
     }
+}
+
+fn session_policy(targets: &[&Target]) -> String {
+    let statement = |kind: TargetKind, actions: &[&str]| {
+        let arns: Vec<&str> = targets
+            .iter()
+            .filter(|target| target.kind() == kind)
+            .map(|t| t.arn())
+            .collect();
+        (!arns.is_empty())
+            .then(|| json!({ "Effect": "Allow", "Action": actions, "Resource": arns }))
+    };
+    let policies = [
+        "iam:ListPolicyVersions",
+        "iam:GetPolicyVersion",
+        "iam:CreatePolicyVersion",
+        "iam:DeletePolicyVersion",
+    ];
+    let roles = ["iam:GetRole", "iam:UpdateAssumeRolePolicy"];
+    let statements: Vec<_> = [
+        statement(TargetKind::Policy, &policies),
+        statement(TargetKind::Role, &roles),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    json!({ "Version": "2012-10-17", "Statement": statements }).to_string()
 }
 
 impl ProvideCredentials for AssumedRole {

@@ -4,6 +4,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use allowlist::error::Error;
+use allowlist::invariant::{Invariant, holds};
+use allowlist::lease::{LEASE, LEASE_OBJECT, LeaseRecord};
+use allowlist::time::rfc3339;
 use aws_sdk_s3::config::ConfigBag;
 use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
 use aws_sdk_s3::primitives::{ByteStream, DateTime, DateTimeFormat};
@@ -13,13 +17,9 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::retry::RetryConfig;
 use tokio::time::Instant;
 
-use super::failure::Failure;
-use super::state::{State, is_missing};
-use crate::planted::{Fault, planted};
-use allowlist::error::Error;
-use allowlist::lease::{LEASE, Record};
-
-const KEY: &str = "lease.json";
+use super::error_kind::ErrorKind;
+use super::state_bucket::{StateBucket, is_missing};
+use crate::Boxed;
 
 /// S3's times are whole seconds: an age computed from two of them may be one second too high.
 const CLOCK_GRAIN: i64 = 1;
@@ -27,80 +27,99 @@ const CLOCK_GRAIN: i64 = 1;
 /// How far this machine's clock may be ahead of S3's, where an answer does not tell S3's time.
 const SKEW: i64 = 5;
 
+/// How often a lease write whose answer was lost is made again.
+const UPDATE_ATTEMPTS: u32 = 3;
+
+/// S3's clock at one moment, carried on by this machine's.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    seconds: i64,
+    read_at: Instant,
+}
+
+impl Clock {
+    /// The time by S3's clock now, in whole seconds since 1970.
+    #[must_use]
+    pub fn now(&self) -> i64 {
+        let elapsed = self.read_at.elapsed().as_secs();
+        self.seconds
+            .saturating_add(i64::try_from(elapsed).unwrap_or(i64::MAX))
+    }
+}
+
 /// `lease.json` as it was read.
 #[derive(Clone, Debug)]
-pub struct Reading {
+pub struct StoredLease {
     /// The object's ETag; `None` while there is no object.
     pub etag: Option<String>,
-    /// The content; `None` while there is no object.
-    pub record: Option<Record>,
+    /// The content; that of a free lease while there is no object.
+    pub record: LeaseRecord,
     /// When it was written, by S3's clock, in seconds since 1970.
     pub written_at: i64,
+    /// S3's clock.
+    pub clock: Clock,
     /// Whether a lease written then has run out, by S3's clock alone: no function's clock is asked.
     pub expired: bool,
 }
 
-impl Reading {
+impl StoredLease {
     /// Whether the lease can be taken: nobody holds it, or its holder let it run out.
     #[must_use]
     pub fn is_free(&self) -> bool {
-        self.expired
-            || self
-                .record
-                .as_ref()
-                .is_none_or(|record| record.nonce.is_none())
+        self.expired || self.record.nonce.is_none()
     }
 
     /// The lease, if `nonce` is in it: a write of ours whose answer was lost has landed. `since` is when the first
     /// such write was sent, so that the lease is never believed to last longer than it does.
     #[must_use]
-    pub fn held_by(&self, nonce: &str, since: Instant) -> Option<Held> {
-        let record = self
-            .record
-            .as_ref()
-            .filter(|record| record.nonce.as_deref() == Some(nonce))?;
-        Some(Held {
-            etag: self.etag.clone()?,
-            record: record.clone(),
+    pub fn held_by(&self, nonce: &str, since: Instant) -> Option<Lease> {
+        if self.record.nonce.as_deref() != Some(nonce) {
+            return None;
+        }
+        let (etag, record) = (self.etag.clone()?, self.record.clone());
+        Some(Lease {
+            etag,
+            record,
+            clock: self.clock,
             ends: since + LEASE,
         })
     }
 }
 
-/// What became of a conditional write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Written {
-    /// The object is as we wrote it.
-    Ours,
-    /// Somebody else wrote.
-    Lost,
-}
-
 /// A lease that this invocation holds.
 #[derive(Clone, Debug)]
-pub struct Held {
+pub struct Lease {
     etag: String,
     /// The content of `lease.json` as long as the lease is held.
-    pub record: Record,
+    pub record: LeaseRecord,
+    /// S3's clock.
+    pub clock: Clock,
     /// When to stop at the latest, measured from before the write that took or renewed the lease.
     pub ends: Instant,
 }
 
-/// When a lease taken now ends, by this machine's clock: for people.
+/// When a lease that is taken now ends, by this machine's clock: for people.
 #[must_use]
 pub fn until() -> String {
-    DateTime::from(SystemTime::now() + LEASE)
-        .fmt(DateTimeFormat::DateTime)
-        .unwrap_or_default()
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    rfc3339(i64::try_from((now + LEASE).as_secs()).unwrap_or(i64::MAX))
 }
 
 /// Catches the `Date` of a response: S3's own clock.
 #[derive(Clone, Debug, Default)]
-struct ServerDate(Arc<Mutex<Option<i64>>>);
+pub(super) struct ServerDate(Arc<Mutex<Option<i64>>>);
 
 impl ServerDate {
-    fn seconds(&self) -> Option<i64> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// S3's clock. A response without a `Date` leaves only this machine's, set back so far that nothing expires early.
+    pub(super) fn clock(&self) -> Clock {
+        let told = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let seconds = told.unwrap_or_else(|| DateTime::from(SystemTime::now()).secs() - SKEW);
+        Clock {
+            seconds,
+            read_at: Instant::now(),
+        }
     }
 }
 
@@ -116,59 +135,62 @@ impl Intercept for ServerDate {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let date = context
-            .response()
-            .headers()
-            .get("date")
-            .and_then(|text| DateTime::from_str(text, DateTimeFormat::HttpDate).ok());
+        let date = context.response().headers().get("date");
+        let date = date.and_then(|text| DateTime::from_str(text, DateTimeFormat::HttpDate).ok());
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = date.map(|date| date.secs());
         Ok(())
     }
 }
 
-impl State {
+impl StateBucket {
     /// Reads `lease.json`.
     ///
     /// # Errors
     /// [`Error::State`] when it is not what this project writes; [`Error::Aws`], [`Error::Throttled`].
-    pub async fn lease(&self) -> Result<Reading, Error> {
-        let date = ServerDate::default();
-        let get = self
-            .client
-            .get_object()
-            .bucket(&self.bucket)
-            .key(KEY)
-            .customize()
-            .interceptor(date.clone());
-        let answer = match get.send().await {
-            Ok(answer) => answer,
-            Err(e) if is_missing(&e) => {
-                return Ok(Reading {
-                    etag: None,
-                    record: None,
-                    written_at: 0,
-                    expired: false,
-                });
-            }
-            Err(e) => return Err(Failure::report(e, "s3:GetObject", &self.location(KEY))),
-        };
-        let written_at = answer.last_modified().map(DateTime::secs);
-        let etag = answer.e_tag().map(str::to_owned);
-        let text = self.body(KEY, answer.body).await?;
-        let record = serde_json::from_str(&text).map_err(|e| Error::State {
-            key: KEY.to_owned(),
-            reason: format!("it is not a lease ({e}), restore its previous version"),
-        })?;
-        let now = date
-            .seconds()
-            .unwrap_or_else(|| DateTime::from(SystemTime::now()).secs() - SKEW);
-        let expired =
-            written_at.is_some_and(|then| now - then >= LEASE.as_secs() as i64 + CLOCK_GRAIN);
-        Ok(Reading {
-            etag,
-            record: Some(record),
-            written_at: written_at.unwrap_or_default(),
-            expired,
+    pub fn lease(&self) -> Boxed<'_, Result<StoredLease, Error>> {
+        Box::pin(async move {
+            let date = ServerDate::default();
+            let get = self
+                .client
+                .get_object()
+                .bucket(&self.bucket)
+                .key(LEASE_OBJECT);
+            let answer = match get.customize().interceptor(date.clone()).send().await {
+                Ok(answer) => answer,
+                Err(e) if is_missing(&e) => {
+                    return Ok(StoredLease {
+                        etag: None,
+                        record: LeaseRecord::default(),
+                        written_at: 0,
+                        clock: date.clock(),
+                        expired: false,
+                    });
+                }
+                Err(e) => {
+                    return Err(ErrorKind::report(
+                        e,
+                        "s3:GetObject",
+                        &self.location(LEASE_OBJECT),
+                    ));
+                }
+            };
+            let clock = date.clock();
+            let written_at = answer.last_modified().map(DateTime::secs);
+            let etag = answer.e_tag().map(str::to_owned);
+            let text = self.body(LEASE_OBJECT, answer.body).await?;
+            let record = serde_json::from_str(&text).map_err(|e| Error::State {
+                key: LEASE_OBJECT.to_owned(),
+                reason: format!("it is not a lease ({e}): restore its previous version"),
+            })?;
+            let age = written_at.map(|then| clock.now() - then);
+            let expired = age.is_some_and(|age| age >= LEASE.as_secs() as i64 + CLOCK_GRAIN);
+            Ok(StoredLease {
+                etag,
+                record,
+                written_at: written_at.unwrap_or_default(),
+                clock,
+                expired,
+            })
         })
     }
 
@@ -176,125 +198,123 @@ impl State {
     /// first write with that nonce was sent. What is returned may carry an earlier record of ours than `record`.
     ///
     /// # Errors
-    /// As [`State::lease`], when the outcome had to be settled by reading.
+    /// As [`StateBucket::lease`], when the outcome had to be settled by reading.
     pub async fn take_lease(
         &self,
-        over: &Reading,
-        record: Record,
+        over: &StoredLease,
+        record: LeaseRecord,
         since: Instant,
-    ) -> Result<Option<Held>, Error> {
+    ) -> Result<Option<Lease>, Error> {
         let started = Instant::now();
         match self.put_lease(over.etag.as_deref(), &record).await {
-            Ok(etag) => Ok(Some(Held {
+            Ok(etag) => Ok(Some(Lease {
                 etag,
                 record,
+                clock: over.clock,
                 ends: started + LEASE,
             })),
-            Err(Failure::Precondition | Failure::Unanswered | Failure::Throttled) => {
+            // INVARIANT (NonceSettles): the write may have landed all the same.
+            Err(kind) if must_read(kind) && holds(Invariant::NonceSettles) => {
                 let now = self.lease().await?;
                 Ok(record
                     .nonce
                     .as_deref()
                     .and_then(|nonce| now.held_by(nonce, since)))
             }
-            Err(failure) => Err(self.lease_error(failure)),
+            Err(kind) if must_read(kind) => Ok(None),
+            Err(kind) => Err(self.lease_error(kind)),
         }
     }
 
-    /// Writes `record` over the lease that we hold. A write whose answer was lost is repeated while the object is
-    /// still the one that we hold: only one of the two can land.
+    /// Writes `record` over the lease that we hold; `false` when somebody else has taken it. A write whose answer was
+    /// lost is repeated while the object is still the one that we hold: only one of the two can land.
     ///
     /// # Errors
-    /// As [`State::lease`]; [`Error::Busy`] when S3 did not answer in time.
-    pub async fn update_lease(&self, held: &mut Held, record: Record) -> Result<Written, Error> {
+    /// As [`StateBucket::lease`]; [`Error::Busy`] when S3 did not answer in time.
+    pub async fn update_lease(
+        &self,
+        lease: &mut Lease,
+        record: LeaseRecord,
+    ) -> Result<bool, Error> {
         let started = Instant::now();
-        for attempt in 0..3u32 {
-            match self.put_lease(Some(&held.etag), &record).await {
+        for attempt in 0..UPDATE_ATTEMPTS {
+            match self.put_lease(Some(&lease.etag), &record).await {
                 Ok(etag) => {
-                    *held = Held {
-                        etag,
-                        record,
-                        ends: started + LEASE,
-                    };
-                    return Ok(Written::Ours);
+                    (lease.etag, lease.record, lease.ends) = (etag, record, started + LEASE);
+                    return Ok(true);
                 }
-                Err(Failure::Precondition | Failure::Unanswered | Failure::Throttled) => {
+                Err(kind) if must_read(kind) => {
                     let now = self.lease().await?;
-                    if now.record.as_ref() == Some(&record) {
-                        *held = Held {
-                            etag: now.etag.unwrap_or_default(),
-                            record,
-                            ends: started + LEASE,
-                        };
-                        return Ok(Written::Ours);
+                    if now.record == record {
+                        lease.etag = now.etag.unwrap_or_default();
+                        (lease.record, lease.ends) = (record, started + LEASE);
+                        return Ok(true);
                     }
-                    if now.etag.as_ref() != Some(&held.etag)
-                        && !planted(Fault::ReleaseUnconditionally)
-                    {
-                        return Ok(Written::Lost);
+                    let is_ours = now.etag.as_ref() == Some(&lease.etag);
+                    if !is_ours && holds(Invariant::ConditionalLease) {
+                        return Ok(false);
                     }
                     tokio::time::sleep(Duration::from_millis(100 << attempt)).await;
                 }
-                Err(failure) => return Err(self.lease_error(failure)),
+                Err(kind) => return Err(self.lease_error(kind)),
             }
         }
         Err(Error::Busy("S3 does not take the lease".to_owned()))
     }
 
-    async fn put_lease(&self, etag: Option<&str>, record: &Record) -> Result<String, Failure> {
-        let body = serde_json::to_vec(record).map_err(|_| Failure::Refused)?;
+    async fn put_lease(
+        &self,
+        etag: Option<&str>,
+        record: &LeaseRecord,
+    ) -> Result<String, ErrorKind> {
+        let body = serde_json::to_vec(record).map_err(|_| ErrorKind::Refused)?;
         let put = self
             .client
             .put_object()
             .bucket(&self.bucket)
-            .key(KEY)
-            .content_type("application/json");
-        let unconditional = record.nonce.is_none() && planted(Fault::ReleaseUnconditionally);
+            .key(LEASE_OBJECT);
+        // INVARIANT (ConditionalLease): a write that lands late must not undo what others have written.
         let put = match etag {
-            _ if unconditional => put,
+            _ if record.nonce.is_none() && !holds(Invariant::ConditionalLease) => put,
             Some(etag) => put.if_match(etag),
             None => put.if_none_match("*"),
         };
+        let put = put
+            .content_type("application/json")
+            .body(ByteStream::from(body));
         // One attempt: an answer that was lost is settled by reading.
         let once = aws_sdk_s3::Config::builder().retry_config(RetryConfig::disabled());
-        match put
-            .body(ByteStream::from(body))
-            .customize()
-            .config_override(once)
-            .send()
-            .await
-        {
-            Ok(answer) => answer.e_tag().map(str::to_owned).ok_or(Failure::Unanswered),
-            Err(e) => {
-                let failure = Failure::of(&e);
-                if !matches!(failure, Failure::Precondition) {
-                    tracing::warn!(
-                        operation = "s3:PutObject",
-                        key = KEY,
-                        ?failure,
-                        "lease write failed"
-                    );
-                }
-                // With If-Match on an object that is gone S3 answers 404: somebody deleted the lease.
-                Err(if failure == Failure::NotFound {
-                    Failure::Precondition
-                } else {
-                    failure
-                })
-            }
+        match put.customize().config_override(once).send().await {
+            Ok(answer) => answer
+                .e_tag()
+                .map(str::to_owned)
+                .ok_or(ErrorKind::Unanswered),
+            // With If-Match on an object that is gone S3 answers 404: somebody deleted the lease.
+            Err(e) => Err(match ErrorKind::of(&e) {
+                ErrorKind::NotFound => ErrorKind::Precondition,
+                kind => kind,
+            }),
         }
     }
 
-    fn lease_error(&self, failure: Failure) -> Error {
-        let advice = match failure {
-            Failure::Denied => "allow `s3:PutObject` on it in the function's role",
+    fn lease_error(&self, kind: ErrorKind) -> Error {
+        let advice = match kind {
+            ErrorKind::Denied => "allow `s3:PutObject` on it in the function's role",
             _ => "see the function's log",
         };
         Error::Aws {
             operation: "s3:PutObject",
-            resource: self.location(KEY),
+            resource: self.location(LEASE_OBJECT),
             advice: advice.to_owned(),
-            source: format!("{failure:?}").into(),
+            source: format!("{kind:?}").into(),
         }
     }
+}
+
+/// Whether only a look at the object tells what became of a write.
+fn must_read(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::Precondition | ErrorKind::Unanswered | ErrorKind::Throttled
+    )
 }

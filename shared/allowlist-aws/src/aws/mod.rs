@@ -3,12 +3,12 @@
 //! They know operations, their errors, time-outs and retries; what to do with the answers is [`crate::flow`]'s business.
 
 mod assumed_role;
-pub mod failure;
+pub mod error_kind;
 pub mod lease;
 pub mod managed_policy;
 pub mod role_trust;
 pub mod sdk;
-pub mod state;
+pub mod state_bucket;
 pub mod topic;
 
 use std::collections::HashMap;
@@ -23,8 +23,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use allowlist::config::Config;
 use allowlist::target::Target;
 use assumed_role::AssumedRole;
-use managed_policy::Documents;
-use state::State;
+use state_bucket::StateBucket;
 use topic::Topic;
 
 /// How long an IAM write may take: short of what a lease has left when one is started.
@@ -46,7 +45,6 @@ fn on_first_use<C>(make: impl FnOnce() -> C + Send + 'static) -> OnFirstUse<C> {
 pub struct Iam {
     /// Retries; see [`Iam::once`].
     client: OnFirstUse<aws_sdk_iam::Client>,
-    documents: Documents,
 }
 
 /// The clients of one process.
@@ -55,7 +53,7 @@ pub struct Aws {
     own_account: Iam,
     other_accounts: HashMap<String, Iam>,
     /// The state bucket.
-    pub state: State,
+    pub state: StateBucket,
     /// Whom to tell of changes.
     pub topic: Option<Topic>,
 }
@@ -67,7 +65,7 @@ fn timeouts(attempt: Duration) -> TimeoutConfig {
         .build()
 }
 
-fn patient() -> RetryConfig {
+fn standard_retries() -> RetryConfig {
     RetryConfig::standard()
         .with_max_attempts(4)
         .with_initial_backoff(Duration::from_millis(200))
@@ -78,7 +76,6 @@ impl Iam {
     fn new(sdk: SdkConfig) -> Self {
         Self {
             client: on_first_use(move || aws_sdk_iam::Client::new(&sdk)),
-            documents: Documents::default(),
         }
     }
 
@@ -96,11 +93,13 @@ impl Aws {
     pub fn new(sdk: &SdkConfig, config: &Config) -> Self {
         let sdk = sdk
             .to_builder()
-            .retry_config(patient())
+            .retry_config(standard_retries())
             .timeout_config(timeouts(ATTEMPT))
             .build();
         let assumed = |role: &Target| {
-            let provider = AssumedRole::new(sdk.clone(), role.arn());
+            let own = |target: &&Target| target.account() == role.account();
+            let targets: Vec<&Target> = config.targets.iter().filter(own).collect();
+            let provider = AssumedRole::new(sdk.clone(), role.arn(), &targets);
             let credentials = aws_sdk_iam::config::SharedCredentialsProvider::new(provider);
             (
                 role.account().to_owned(),
@@ -116,9 +115,10 @@ impl Aws {
             .build();
         Self {
             other_accounts: config.assume_roles.iter().map(assumed).collect(),
-            state: State::new(
+            state: StateBucket::new(
                 on_first_use(|| aws_sdk_s3::Client::from_conf(s3)),
                 config.state_bucket.clone(),
+                config.any_address,
             ),
             topic: config
                 .notify_topic

@@ -2,7 +2,7 @@
 
 use aws_config::SdkConfig;
 
-use super::failure::Failure;
+use super::error_kind::ErrorKind;
 use super::{OnFirstUse, on_first_use};
 use allowlist::error::Error;
 use allowlist::notice::Notice;
@@ -37,6 +37,6 @@ impl Topic {
             .send()
             .await
             .map(drop)
-            .map_err(|e| Failure::report(e, "sns:Publish", &self.arn))
+            .map_err(|e| ErrorKind::report(e, "sns:Publish", &self.arn))
     }
 }

@@ -2,23 +2,22 @@
 
 use std::collections::HashSet;
 
-use futures_util::future::{try_join, try_join_all};
-
-use super::Invocation;
-use super::snapshot::{Snapshot, in_force};
-use allowlist::baseline::Baseline;
+use allowlist::baseline::{Baseline, StatementDifference, statement_difference};
+use allowlist::cutoff::without_cutoff;
 use allowlist::document::Document;
+use allowlist::edit::{Difference, difference, networks_by_age};
 use allowlist::error::Error;
 use allowlist::gate::{Entry, Gate};
-use allowlist::grant::{Grant, Member, networks_by_age};
-use allowlist::lease::Mark;
-use allowlist::plan::{Difference, difference};
+use allowlist::grant::{Grant, Member};
 use allowlist::target::Target;
 use allowlist::versions::VersionId;
 
+use super::view::{TargetView, View};
+use super::{Context, report_foreign_objects};
+
 /// Why an entry stands on a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum EntryOrigin {
     /// It is on the baseline.
     Permanent,
     /// Somebody was granted it.
@@ -27,7 +26,7 @@ pub enum Standing {
     ByHand,
 }
 
-impl Standing {
+impl EntryOrigin {
     /// The word for it.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -41,15 +40,17 @@ impl Standing {
 
 /// One entry of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListEntry {
     /// As it is written.
     pub text: String,
     /// Why it stands there.
-    pub standing: Standing,
+    pub origin: EntryOrigin,
     /// Who was granted it; those without a key are not named.
     pub members: Vec<Member>,
     /// When it was first granted, in seconds since 1970.
     pub granted_at: Option<i64>,
+    /// When the last of its grants ends by itself; `None`: with the next reset, or no grant.
+    pub ends: Option<i64>,
 }
 
 /// What stands on the list of one target.
@@ -62,138 +63,141 @@ pub struct Inventory {
     /// Whether there is a baseline that a reset could go back to.
     pub has_baseline: bool,
     /// The entries, in the document's order.
-    pub entries: Vec<Listed>,
+    pub entries: Vec<ListEntry>,
 }
 
 /// Lists every target.
 ///
 /// # Errors
-/// As [`in_force`]; the errors of [`Gate::find`], naming the target.
-pub async fn inventory<'a>(call: Invocation<'a>) -> Result<Vec<Inventory>, Error> {
-    let reading = call.read(call.aws.state.lease()).await?;
-    let one = async |target: &'a Target| {
-        let mark = reading
-            .record
-            .as_ref()
-            .map(|record| record.mark(target.arn()))
-            .unwrap_or_default();
-        let (snapshot, baseline) = try_join(
-            in_force(call, target, &mark),
-            call.read(call.aws.state.baseline(target)),
-        )
-        .await?;
-        let baseline = baseline
-            .and_then(|text| Document::parse(&text).ok())
-            .and_then(|document| check(call, target, document).ok());
-        Ok::<_, Error>((target, snapshot, baseline))
-    };
-    let (targets, grants) = try_join(
-        try_join_all(call.config.targets.iter().map(one)),
-        call.read(call.aws.state.grants()),
-    )
-    .await?;
+/// As [`View::read_as_holder`]; the errors of [`Gate::find`], naming the target.
+pub async fn inventory(ctx: Context<'_>) -> Result<Vec<Inventory>, Error> {
+    let targets: Vec<&Target> = ctx.config.targets.iter().collect();
+    let (targets, grants) = read(ctx, &targets).await?;
     targets
-        .into_iter()
-        .map(|(target, snapshot, baseline)| {
-            list(call, target, &snapshot, baseline.as_ref(), &grants)
-        })
+        .iter()
+        .map(|view| list(ctx, view, &grants).map_err(|e| e.at(view.target.arn())))
         .collect()
 }
 
-fn check(call: Invocation<'_>, target: &Target, document: Document) -> Result<Baseline, Error> {
-    Baseline::check(document, &call.config.gate_sids, call.config.limit(target))
+async fn read<'a>(
+    ctx: Context<'a>,
+    targets: &[&'a Target],
+) -> Result<(Vec<TargetView<'a>>, Vec<Grant>), Error> {
+    let stored = ctx.read(ctx.aws.state.lease()).await?;
+    let view = View::read_as_holder(ctx, targets, &stored.record, stored.clock).await?;
+    report_foreign_objects(&view.foreign_objects);
+    Ok((
+        view.targets.into_iter().collect::<Result<_, _>>()?,
+        view.grants,
+    ))
 }
 
-fn list(
-    call: Invocation<'_>,
-    target: &Target,
-    snapshot: &Snapshot,
-    baseline: Option<&Baseline>,
-    grants: &[Grant],
-) -> Result<Inventory, Error> {
-    let gate =
-        Gate::find(&snapshot.document, &call.config.gate_sids).map_err(|e| e.at(target.arn()))?;
-    let permanent = baseline
-        .map(|baseline| baseline.gate.entries(&baseline.document))
-        .unwrap_or_default();
+fn list(ctx: Context<'_>, view: &TargetView<'_>, grants: &[Grant]) -> Result<Inventory, Error> {
+    let current = view.current()?;
+    let document = without_cutoff(&current.document);
+    let gate = Gate::find(&document, &ctx.config.gate_sids)?;
+    let baseline = view.usable_baseline(ctx).ok();
+    let entries = |baseline: &Baseline| baseline.gate.entries(&baseline.document);
+    let permanent = baseline.as_ref().map(entries).unwrap_or_default();
     let permanent: HashSet<String> = permanent.iter().map(Entry::identity).collect();
+    let cutoff = ctx.config.cutoff();
     let describe = |entry: Entry| {
         let granted: Vec<&Grant> = grants
             .iter()
-            .filter(|grant| Some(grant.network) == entry.network)
+            .filter(|grant| Some(grant.key.network) == entry.network)
             .collect();
-        let standing = if permanent.contains(&entry.identity()) {
-            Standing::Permanent
+        let origin = if permanent.contains(&entry.identity()) {
+            EntryOrigin::Permanent
         } else if granted.is_empty() {
-            Standing::ByHand
+            EntryOrigin::ByHand
         } else {
-            Standing::Granted
+            EntryOrigin::Granted
         };
-        Listed {
+        let mut members: Vec<Member> = granted
+            .iter()
+            .filter_map(|grant| grant.key.member.clone())
+            .collect();
+        members.sort();
+        members.dedup();
+        // One grant without an end keeps the entry until the reset.
+        let ends: Option<Vec<i64>> = granted.iter().map(|grant| grant.ends_at(cutoff)).collect();
+        ListEntry {
             text: entry.text,
-            standing,
-            members: granted
-                .iter()
-                .filter_map(|grant| grant.member.clone())
-                .collect(),
+            origin,
+            members,
             granted_at: granted.iter().map(|grant| grant.granted_at).min(),
+            ends: ends.and_then(|ends| ends.into_iter().max()),
         }
     };
     Ok(Inventory {
-        arn: target.arn().to_owned(),
-        version: snapshot.versions.as_ref().map(|versions| versions.default),
+        arn: view.target.arn().to_owned(),
+        version: current.versions.as_ref().map(|versions| versions.default),
         has_baseline: baseline.is_some(),
-        entries: gate
-            .entries(&snapshot.document)
-            .into_iter()
-            .map(describe)
-            .collect(),
+        entries: gate.entries(&document).into_iter().map(describe).collect(),
     })
 }
 
 /// A document that may be saved as a baseline.
 #[derive(Clone, Debug)]
-pub struct Candidate {
+pub struct BaselineCandidate {
     /// Where to save it.
     pub object: String,
     /// What to save.
     pub baseline: Baseline,
     /// How it differs from the baseline that it replaces; `None` without one.
-    pub difference: Option<Difference>,
+    pub replaces: Option<(Difference, StatementDifference)>,
 }
 
 /// Checks a document that the administrator wants to save as the baseline of a target. Without one, what is in force is
-/// taken, without anybody's temporary entries.
+/// taken, without temporary entries; what the present baseline has stays, also where somebody holds a grant for it.
 ///
 /// # Errors
 /// [`Error::BaselineUnusable`] when a reset could not go back to it; as [`inventory`].
-pub async fn candidate(
-    call: Invocation<'_>,
+pub async fn baseline_candidate(
+    ctx: Context<'_>,
     target: &Target,
     document: Option<Document>,
-) -> Result<Candidate, Error> {
-    let sids = &call.config.gate_sids;
+) -> Result<BaselineCandidate, Error> {
+    let sids = &ctx.config.gate_sids;
+    let at = |e: Error| e.at(target.arn());
     let document = match document {
         Some(document) => document,
-        None => {
-            let (snapshot, grants) = try_join(
-                in_force(call, target, &Mark::default()),
-                call.read(call.aws.state.grants()),
-            )
-            .await?;
-            let gate = Gate::find(&snapshot.document, sids).map_err(|e| e.at(target.arn()))?;
-            gate.without(&snapshot.document, &networks_by_age(&grants))
-        }
+        None => in_force_without_grants(ctx, target).await?,
     };
-    let baseline = check(call, target, document).map_err(|e| e.at(target.arn()))?;
-    let before = call
-        .read(call.aws.state.baseline(target))
-        .await?
-        .and_then(|text| Document::parse(&text).ok());
-    let difference = before.map(|before| difference(&before, &baseline.document, sids, &[]));
-    Ok(Candidate {
+    let limit = ctx.config.limit(target);
+    let baseline = Baseline::check(document, sids, limit).map_err(at)?;
+    let stored = ctx.read(ctx.aws.state.baseline(target)).await?;
+    let before = stored.and_then(|text| Document::parse(&text).ok());
+    let rules = ctx.rules(target, None);
+    let replaces = before.map(|before| {
+        let changed = difference(&rules, &before, &baseline.document, &[]);
+        (
+            changed,
+            statement_difference(&before, &baseline.document, sids),
+        )
+    });
+    Ok(BaselineCandidate {
         object: target.baseline_object(),
         baseline,
-        difference,
+        replaces,
     })
+}
+
+async fn in_force_without_grants(ctx: Context<'_>, target: &Target) -> Result<Document, Error> {
+    let (targets, grants) = read(ctx, &[target]).await?;
+    let view = targets
+        .first()
+        .ok_or_else(|| Error::Busy("the target was not seen".to_owned()))?;
+    let document = without_cutoff(&view.current().map_err(|e| e.at(target.arn()))?.document);
+    let gate = Gate::find(&document, &ctx.config.gate_sids).map_err(|e| e.at(target.arn()))?;
+    let permanent: HashSet<_> = view
+        .usable_baseline(ctx)
+        .map(|baseline| baseline.gate.entries(&baseline.document))
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|entry| entry.network)
+        .collect();
+    let mut temporary = networks_by_age(&grants);
+    temporary.retain(|network| !permanent.contains(network));
+    Ok(gate.without(&document, &temporary))
 }

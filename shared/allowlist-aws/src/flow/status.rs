@@ -1,11 +1,13 @@
 //! What is known about a network, for its member: reads only.
 
-use super::Invocation;
-use super::seen::Seen;
-use crate::aws::lease::Reading;
 use allowlist::error::Error;
-use allowlist::grant::{Grant, Member};
+use allowlist::grant::{Grant, Member, is_void, newest_of_each_entry};
+use allowlist::invariant::{Invariant, holds};
 use allowlist::network::Network;
+
+use super::view::View;
+use super::{Context, report_foreign_objects};
+use crate::aws::lease::StoredLease;
 
 /// What is known about a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,35 +16,77 @@ pub struct Status {
     pub allowed: bool,
     /// When it was first granted, in seconds since 1970; `None` without a grant.
     pub granted_at: Option<i64>,
+    /// When the member's own entry for it ends by itself; `None`: with the next reset, or no such entry.
+    pub ends: Option<i64>,
     /// Who was granted it, sorted; those without a key are not named.
     pub members: Vec<Member>,
+    /// The member's own live entries.
+    pub entries: Vec<Entry>,
+}
+
+/// One live entry of a member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The network.
+    pub network: Network,
+    /// When it was granted, in seconds since 1970.
+    pub granted_at: i64,
+    /// When it ends by itself; `None`: with the next reset.
+    pub ends: Option<i64>,
 }
 
 /// Looks a network up.
 ///
 /// # Errors
-/// As [`Seen::read`] and [`Seen::allowed`].
+/// As [`View::read`] and [`super::view::TargetView::admission`].
 pub async fn status(
-    call: Invocation<'_>,
-    reading: &Reading,
+    ctx: Context<'_>,
+    stored: &StoredLease,
     network: &Network,
+    member: Option<&Member>,
 ) -> Result<Status, Error> {
-    let seen = Seen::read(call, reading).await?;
-    let allowed = seen.allowed(call, reading, network)?.is_some();
-    let grants: Vec<&Grant> = seen
-        .grants
-        .iter()
-        .filter(|grant| grant.network.covers(network))
+    let view = View::read(ctx, &stored.record, stored.clock).await?;
+    report_foreign_objects(&view.foreign_objects);
+    let now = view.clock.now();
+    let mut allowed = !(stored.record.is_cutting() && holds(Invariant::NoAnswerDuringCut));
+    for target in view.targets {
+        let target = target?;
+        let found = target.admission(&ctx.config.gate_sids, network, &view.grants, now);
+        allowed &= found.map_err(|e| e.at(target.target.arn()))?.is_some();
+    }
+    let cutoff = ctx.config.cutoff();
+    let lives = |grant: &&Grant| {
+        let member = grant.key.member.as_ref();
+        !grant.has_ended(now, cutoff) && !is_void(&stored.record.void, member, grant.granted_at)
+    };
+    let live: Vec<&Grant> = newest_of_each_entry(&view.grants)
+        .into_iter()
+        .filter(lives)
         .collect();
-    let mut members: Vec<Member> = grants
-        .iter()
-        .filter_map(|grant| grant.member.clone())
-        .collect();
+    let covering = || {
+        live.iter()
+            .filter(|grant| grant.key.network.covers(network))
+    };
+    let mut members: Vec<Member> = covering().filter_map(|g| g.key.member.clone()).collect();
     members.sort_unstable();
     members.dedup();
+    let is_own = |grant: &&&Grant| member.is_some() && grant.key.member.as_ref() == member;
+    let own = live.iter().filter(is_own).map(|grant| Entry {
+        network: grant.key.network,
+        granted_at: grant.granted_at,
+        ends: grant.ends_at(cutoff),
+    });
+    let entries: Vec<Entry> = own.collect();
+    let ends = entries
+        .iter()
+        .find(|entry| entry.network == *network)
+        .and_then(|e| e.ends);
+    let granted_at = covering().map(|grant| grant.granted_at).min();
     Ok(Status {
         allowed,
-        granted_at: grants.iter().map(|grant| grant.granted_at).min(),
+        granted_at,
+        ends,
         members,
+        entries,
     })
 }

@@ -1,13 +1,15 @@
-//! What a failed AWS call means for the caller, whatever the operation.
+//! What a failed AWS call means for the caller, whatever the operation is.
 
 use aws_sdk_iam::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::http::Response;
 
 use allowlist::error::{Error, chain};
 
+use super::assumed_role::AssumeRoleError;
+
 /// The meanings that the flows tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum ErrorKind {
     /// Refused for now, and certainly not done.
     Throttled,
     /// What was named does not exist.
@@ -29,9 +31,12 @@ pub enum Failure {
     Refused,
 }
 
-impl Failure {
+impl ErrorKind {
     /// Reads the meaning off an SDK error.
-    pub fn of<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> Self {
+    pub fn of<E>(error: &SdkError<E, Response>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
         let SdkError::ServiceError(service) = error else {
             return match error {
                 SdkError::ConstructionFailure(_) => Self::Refused,
@@ -71,17 +76,26 @@ impl Failure {
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        let failure = Self::of(&error);
+        let kind = Self::of(&error);
         let code = error.code().unwrap_or("no answer").to_owned();
         let source = Box::new(error);
-        match failure {
+        if let Some(role) = refused_role(source.as_ref()) {
+            return Error::Aws {
+                operation: "sts:AssumeRole",
+                resource: format!("{role}` for `{resource}"),
+                advice: "let its trust policy name the roles of both functions, and allow the functions to assume it"
+                    .to_owned(),
+                source,
+            };
+        }
+        match kind {
             Self::Throttled => Error::Throttled { operation, source },
             Self::Malformed => Error::MalformedDocument(format!(
                 "IAM refuses it: {source}",
                 source = chain(source.as_ref())
             )),
             _ => {
-                let advice = match failure {
+                let advice = match kind {
                     Self::Denied => format!("allow `{operation}` in the function's role ({code})"),
                     Self::NotFound => {
                         format!("it does not exist, check the function's settings ({code})")
@@ -98,4 +112,17 @@ impl Failure {
             }
         }
     }
+}
+
+/// The role that could not be assumed, where that is why a call could not be made: the SDK reports it as a call that
+/// was not dispatched.
+fn refused_role<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e str> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(refused) = error.downcast_ref::<AssumeRoleError>() {
+            return Some(refused.role());
+        }
+        next = error.source();
+    }
+    None
 }

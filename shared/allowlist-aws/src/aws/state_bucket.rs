@@ -1,0 +1,253 @@
+//! The state bucket: members, grants and baselines. S3 is strongly consistent, and no two writers share an object.
+
+use allowlist::document::Document;
+use allowlist::error::Error;
+use allowlist::grant::{GRANTS, Grant, GrantKey, Member};
+use allowlist::target::Target;
+use allowlist::time::parse_seconds;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::get_object::GetObjectError;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_smithy_runtime_api::http::Response;
+use aws_smithy_types::retry::RetryConfig;
+use futures_util::future::join_all;
+use serde::Deserialize;
+
+use super::OnFirstUse;
+use super::error_kind::ErrorKind;
+use super::lease::{Clock, ServerDate};
+
+/// How many grants are deleted at the same time.
+const DELETES_AT_ONCE: usize = 16;
+
+/// The state bucket.
+#[derive(Clone, Debug)]
+pub struct StateBucket {
+    /// Retries, but for the lease and for grants.
+    pub(super) client: OnFirstUse<aws_sdk_s3::Client>,
+    pub(super) bucket: String,
+    any_address: bool,
+}
+
+/// The file of a member.
+#[derive(Deserialize)]
+struct MemberFile {
+    name: Member,
+    #[serde(default)]
+    expires: Option<String>,
+}
+
+/// What lies under `grants/`.
+#[derive(Clone, Debug)]
+pub struct GrantListing {
+    /// The grants.
+    pub grants: Vec<Grant>,
+    /// Objects that are no grants.
+    pub foreign: Vec<String>,
+    /// S3's clock when they were listed.
+    pub clock: Clock,
+}
+
+impl StateBucket {
+    pub(super) fn new(
+        client: OnFirstUse<aws_sdk_s3::Client>,
+        bucket: String,
+        any_address: bool,
+    ) -> Self {
+        Self {
+            client,
+            bucket,
+            any_address,
+        }
+    }
+
+    pub(super) fn location(&self, key: &str) -> String {
+        format!("s3://{}/{key}", self.bucket)
+    }
+
+    async fn text(&self, key: &str) -> Result<Option<String>, Error> {
+        let answer = match self
+            .client
+            .get_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .send()
+            .await
+        {
+            Ok(answer) => answer,
+            Err(e) if is_missing(&e) => return Ok(None),
+            Err(e) => return Err(ErrorKind::report(e, "s3:GetObject", &self.location(key))),
+        };
+        self.body(key, answer.body).await.map(Some)
+    }
+
+    pub(super) async fn body(&self, key: &str, body: ByteStream) -> Result<String, Error> {
+        let unread = |reason: String| Error::State {
+            key: key.to_owned(),
+            reason,
+        };
+        let bytes = body
+            .collect()
+            .await
+            .map_err(|e| unread(format!("its transfer broke off ({e}): try again")))?;
+        String::from_utf8(bytes.to_vec()).map_err(|_| unread("it is not UTF-8: replace it".into()))
+    }
+
+    /// Whose key it is, by the object that [`allowlist::grant::member_object`] names; `None` for nobody's, and for one
+    /// that has expired by `clock`.
+    ///
+    /// # Errors
+    /// [`Error::State`] when the file is not like `{"name":"alice"}`; [`Error::Aws`], [`Error::Throttled`].
+    pub async fn member(&self, object: &str) -> Result<Option<(Member, Option<i64>)>, Error> {
+        let Some(text) = self.text(object).await? else {
+            return Ok(None);
+        };
+        let unread = |reason: String| Error::State {
+            key: object.to_owned(),
+            reason: format!("it should be like {{\"name\":\"alice\"}} ({reason})"),
+        };
+        let file: MemberFile = serde_json::from_str(&text).map_err(|e| unread(e.to_string()))?;
+        let expires = file.expires.map(|text| {
+            parse_seconds(&text)
+                .ok_or_else(|| unread("`expires` should be like `2027-01-01T00:00:00Z`".to_owned()))
+        });
+        Ok(Some((file.name, expires.transpose()?)))
+    }
+
+    /// Lists what lies under `grants/`.
+    ///
+    /// # Errors
+    /// [`Error::Aws`], [`Error::Throttled`].
+    pub async fn grants(&self) -> Result<GrantListing, Error> {
+        let (mut grants, mut foreign, mut token) = (Vec::new(), Vec::new(), None);
+        loop {
+            let date = ServerDate::default();
+            let page = self
+                .client
+                .list_objects_v2()
+                .bucket(&self.bucket)
+                .prefix(GRANTS);
+            let page = page.set_continuation_token(token.take());
+            let page = page.customize().interceptor(date.clone()).send().await;
+            let page =
+                page.map_err(|e| ErrorKind::report(e, "s3:ListBucket", &self.location(GRANTS)))?;
+            for object in page.contents() {
+                let key = object.key().unwrap_or_default();
+                let granted_at = object.last_modified().map_or(0, |time| time.secs());
+                match Grant::from_listing(key, granted_at, self.any_address) {
+                    Some(grant) => grants.push(grant),
+                    None => foreign.push(key.to_owned()),
+                }
+            }
+            token = page.next_continuation_token().map(str::to_owned);
+            if token.is_none() {
+                return Ok(GrantListing {
+                    grants,
+                    foreign,
+                    clock: date.clock(),
+                });
+            }
+        }
+    }
+
+    /// Puts a grant, in one attempt; putting it again makes it young again.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when there was no answer: then it may still land; [`Error::Aws`], [`Error::Throttled`].
+    pub async fn put_grant(&self, key: &GrantKey, request_id: &str) -> Result<(), Error> {
+        let object = key.object();
+        let body = serde_json::json!({
+            "network": key.network, "member": key.member, "end": key.end, "request": request_id,
+        });
+        let put = self.client.put_object().bucket(&self.bucket).key(&object);
+        let put = put
+            .content_type("application/json")
+            .body(body.to_string().into_bytes().into());
+        let once = aws_sdk_s3::Config::builder().retry_config(RetryConfig::disabled());
+        match put.customize().config_override(once).send().await {
+            Ok(_) => Ok(()),
+            Err(e) if ErrorKind::of(&e) == ErrorKind::Unanswered => Err(Error::Busy(
+                "S3 did not say whether it stored the request".to_owned(),
+            )),
+            Err(e) => Err(ErrorKind::report(
+                e,
+                "s3:PutObject",
+                &self.location(&object),
+            )),
+        }
+    }
+
+    /// Deletes grants, in one attempt each; deleting one that is gone is no error.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when one was not answered: then it may still be deleted later; [`Error::Aws`],
+    /// [`Error::Throttled`].
+    pub async fn delete_grants<'k>(
+        &self,
+        keys: impl IntoIterator<Item = &'k GrantKey>,
+    ) -> Result<(), Error> {
+        let objects: Vec<String> = keys.into_iter().map(GrantKey::object).collect();
+        let delete = async |object: &String| {
+            let delete = self.client.delete_object().bucket(&self.bucket).key(object);
+            let once = aws_sdk_s3::Config::builder().retry_config(RetryConfig::disabled());
+            match delete.customize().config_override(once).send().await {
+                Ok(_) => Ok(()),
+                Err(e) if ErrorKind::of(&e) == ErrorKind::Unanswered => Err(Error::Busy(
+                    "S3 did not say whether it deleted an entry".to_owned(),
+                )),
+                Err(e) => Err(ErrorKind::report(
+                    e,
+                    "s3:DeleteObject",
+                    &self.location(object),
+                )),
+            }
+        };
+        let mut result = Ok(());
+        for some in objects.chunks(DELETES_AT_ONCE) {
+            // All of them, whatever becomes of one: each entry is off the list already.
+            for deleted in join_all(some.iter().map(delete)).await {
+                result = result.and(deleted);
+            }
+        }
+        result
+    }
+
+    /// The text of a target's baseline, unchecked; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Aws`], [`Error::Throttled`].
+    pub async fn baseline(&self, target: &Target) -> Result<Option<String>, Error> {
+        self.text(&target.baseline_object()).await
+    }
+
+    /// Saves a baseline where there is none. `false` when there is one already: it stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::Aws`], [`Error::Throttled`].
+    pub async fn create_baseline(
+        &self,
+        target: &Target,
+        document: &Document,
+    ) -> Result<bool, Error> {
+        let key = target.baseline_object();
+        let put = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(&key)
+            .if_none_match("*");
+        let put = put
+            .content_type("application/json")
+            .body(document.render().into_bytes().into());
+        match put.send().await {
+            Ok(_) => Ok(true),
+            Err(e) if ErrorKind::of(&e) == ErrorKind::Precondition => Ok(false),
+            Err(e) => Err(ErrorKind::report(e, "s3:PutObject", &self.location(&key))),
+        }
+    }
+}
+
+/// Whether there is no such object. A 404 that names the bucket is a mistake in the settings.
+pub(super) fn is_missing(error: &SdkError<GetObjectError, Response>) -> bool {
+    ErrorKind::of(error) == ErrorKind::NotFound && error.code() != Some("NoSuchBucket")
+}

@@ -1,0 +1,192 @@
+//! FOREIGN and BASE: what other people have written between two versions of ours, and the document to build on.
+
+use std::time::Duration;
+
+use allowlist::document::Document;
+use allowlist::error::Error;
+use allowlist::invariant::{Invariant, holds};
+use allowlist::lease::{Intent, recorded_version};
+use allowlist::target::Target;
+use allowlist::versions::VersionId;
+use tokio::time::Instant;
+
+use super::view::{TargetView, is_recent};
+use super::{Context, pause};
+use crate::aws::lease::Clock;
+
+/// How long a version in a gap that another function left is asked for.
+const INHERITED_GAP: Duration = Duration::from_secs(1);
+
+/// The document to build on.
+#[derive(Debug)]
+pub struct MergeBase {
+    /// The document.
+    pub document: Document,
+    /// Publish even when nothing seems to differ: what is in force may not be what IAM showed.
+    pub force: bool,
+    /// A version that another function may have overtaken, and that cannot be read yet.
+    pub unread: Option<VersionId>,
+}
+
+impl TargetView<'_> {
+    /// BASE: what is in force, or, where a function died or could not verify its write, what stood before that write.
+    ///
+    /// # Errors
+    /// As [`foreign`]; [`Error::Busy`] as [`TargetView::current`].
+    pub async fn base(&self, ctx: Context<'_>, clock: Clock) -> Result<MergeBase, Error> {
+        let current = self.current()?;
+        let force = !current.is_certain || !self.record.pending.is_empty();
+        let document = current.document.clone();
+        let (Some(versions), Some(first)) = (&current.versions, self.record.pending.first()) else {
+            return Ok(MergeBase {
+                document,
+                force,
+                unread: None,
+            });
+        };
+        let gap = Gap {
+            target: self.target,
+            after: recorded_version(&first.seen)?,
+            before: versions.newest().next(),
+            intents: &self.record.pending,
+            ask_until: Instant::now() + INHERITED_GAP,
+            is_old: !is_recent(first.at, clock),
+        };
+        let (document, unread) = match foreign(ctx, &gap).await?.found {
+            Found::Foreign(_, document) => (document, None),
+            Found::Nothing | Found::Unread(_) if gap.is_old => {
+                (self.before(ctx, first).await?, None)
+            }
+            Found::Nothing => (self.before(ctx, first).await?, None),
+            Found::Unread(id) => (self.before(ctx, first).await?, Some(id)),
+        };
+        Ok(MergeBase {
+            document,
+            force,
+            unread,
+        })
+    }
+
+    /// The document that an intent was decided on, or what is in force where that version is gone.
+    async fn before(&self, ctx: Context<'_>, intent: &Intent) -> Result<Document, Error> {
+        let iam = ctx.aws.iam(self.target);
+        let base = recorded_version(&intent.base)?;
+        let read = match self.record.document()? {
+            Some(known) if self.record.last_version()? == Some(base) => Some(known),
+            _ => {
+                ctx.read(iam.version_document(self.target.arn(), base))
+                    .await?
+            }
+        };
+        read.map_or_else(
+            || self.current().map(|current| current.document.clone()),
+            Ok,
+        )
+    }
+}
+
+/// The version ids strictly between two that are known, with what tells our own versions apart.
+#[derive(Debug)]
+pub struct Gap<'g> {
+    /// The policy.
+    pub target: &'g Target,
+    /// The lower end, not part of the gap.
+    pub after: VersionId,
+    /// The upper end, not part of the gap.
+    pub before: VersionId,
+    /// Our own intents.
+    pub intents: &'g [Intent],
+    /// Until when a version that cannot be read is asked for again.
+    pub ask_until: Instant,
+    /// The writes are so long ago that a version that cannot be read was deleted.
+    pub is_old: bool,
+}
+
+/// What FOREIGN finds.
+#[derive(Debug)]
+pub enum Found {
+    /// The newest version in the gap that is not ours.
+    Foreign(VersionId, Document),
+    /// A version that cannot be read comes before any foreign one.
+    Unread(VersionId),
+    /// No foreign version.
+    Nothing,
+}
+
+/// What FOREIGN met in a gap.
+#[derive(Debug)]
+pub struct GapReading {
+    /// The result.
+    pub found: Found,
+    /// Documents of our own versions that were met.
+    pub own: Vec<Document>,
+}
+
+/// FOREIGN: the newest version in the gap that is not ours. One that cannot be read stops the search: nothing older is
+/// merged in its place.
+///
+/// # Errors
+/// As [`crate::aws::Iam::version_document`].
+pub async fn foreign(ctx: Context<'_>, gap: &Gap<'_>) -> Result<GapReading, Error> {
+    let mut own = Vec::new();
+    for id in gap.after.between(gap.before) {
+        match ask(ctx, gap, id).await? {
+            // INVARIANT (SkipOwn): a version of ours hides the colleague's edit below it.
+            Some(document) if is_own(gap.intents, id, gap.target, &document)? => own.push(document),
+            Some(document) => {
+                return Ok(GapReading {
+                    found: Found::Foreign(id, document),
+                    own,
+                });
+            }
+            // INVARIANT (UnreadStays): it is most likely not deleted but not visible yet.
+            None if gap.is_old || !holds(Invariant::UnreadStays) => {}
+            None => {
+                return Ok(GapReading {
+                    found: Found::Unread(id),
+                    own,
+                });
+            }
+        }
+        if !holds(Invariant::SkipOwn) {
+            break;
+        }
+    }
+    Ok(GapReading {
+        found: Found::Nothing,
+        own,
+    })
+}
+
+/// The document of a version that IAM may not show to everybody yet, asked for as long as the gap says.
+async fn ask(ctx: Context<'_>, gap: &Gap<'_>, id: VersionId) -> Result<Option<Document>, Error> {
+    let iam = ctx.aws.iam(gap.target);
+    let mut middle = Duration::from_millis(100);
+    loop {
+        let read = ctx.read(iam.version_document(gap.target.arn(), id)).await?;
+        if read.is_some() || gap.is_old || Instant::now() + middle >= gap.ask_until {
+            return Ok(read);
+        }
+        pause(middle).await;
+        middle = (middle * 2).min(Duration::from_millis(600));
+    }
+}
+
+/// Whether version `id` with `document` is ours: an intent names its document and was noted before `id` could exist.
+///
+/// # Errors
+/// [`Error::State`] when an intent is malformed.
+pub fn is_own(
+    intents: &[Intent],
+    id: VersionId,
+    target: &Target,
+    document: &Document,
+) -> Result<bool, Error> {
+    let fingerprint = target.fingerprint(document);
+    for intent in intents.iter().filter(|intent| intent.sha256 == fingerprint) {
+        if recorded_version(&intent.seen)? < id && holds(Invariant::SkipOwn) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

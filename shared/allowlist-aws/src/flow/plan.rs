@@ -1,0 +1,178 @@
+//! What an add is going to publish: COUNT and the decision for every target, before anything is written.
+
+use std::collections::{BTreeMap, HashSet};
+
+use allowlist::baseline::Baseline;
+use allowlist::edit::{Edit, Granted};
+use allowlist::error::Error;
+use allowlist::gate::Gate;
+use allowlist::grant::{Grant, GrantKey, Member};
+use allowlist::lease::LeaseRecord;
+use allowlist::network::Network;
+use allowlist::notice::Addition;
+
+use super::capture::may_capture;
+use super::gap::MergeBase;
+use super::publication::Publication;
+use super::view::{TargetView, counted, networks};
+use super::{Context, TargetOutcome};
+
+/// What is to be published, decided for every target.
+pub(super) struct Plan<'a> {
+    pub(super) edit: Edit,
+    pub(super) publications: Vec<Publication<'a>>,
+    /// Everybody who is on the lists then.
+    counted: Vec<Grant>,
+    /// Every grant that was listed.
+    pub(super) grants: Vec<Grant>,
+}
+
+impl<'a> Plan<'a> {
+    /// COUNT, and the decision for every target on its base. Refuses what does not fit before anything is put.
+    /// `grants` holds the caller's own one.
+    ///
+    /// # Errors
+    /// [`Error::TooManyEntries`], [`Error::PolicyFull`], [`Error::BaselineUnusable`], and what [`Edit::apply`] says;
+    /// [`Error::Busy`] when a newer request of the member decides about the network.
+    pub(super) fn decide(
+        ctx: Context<'a>,
+        own: &GrantKey,
+        record: &LeaseRecord,
+        grants: Vec<Grant>,
+        now: i64,
+        targets: Vec<(TargetView<'a>, MergeBase)>,
+    ) -> Result<Self, Error> {
+        let sids = &ctx.config.gate_sids;
+        let mut listed: HashSet<Network> = HashSet::new();
+        for (view, base) in &targets {
+            listed.extend(view.listed(sids));
+            listed.extend(networks(&base.document, sids));
+        }
+        let counted = counted(ctx, record, &grants, now, &listed);
+        if !counted.iter().any(|grant| grant.key == *own) {
+            return Err(not_counted(ctx, own, &grants, &counted));
+        }
+        let granted = Granted::new(&counted, ctx.config.cutoff());
+        let edit = Edit::Add {
+            own: own.network,
+            granted,
+        };
+        let mut publications = Vec::new();
+        for (view, base) in targets {
+            let arn = view.target.arn();
+            let baseline = baseline(ctx, &view, &base, &grants).map_err(|e| e.at(arn))?;
+            let rules = ctx.rules(view.target, baseline);
+            publications.push(Publication::decide(rules, view, base, &edit, &counted)?);
+        }
+        Ok(Self {
+            edit,
+            publications,
+            counted,
+            grants,
+        })
+    }
+
+    /// The older objects of an entry, which its new one replaces.
+    pub(super) fn older(&self, own: &GrantKey) -> Vec<GrantKey> {
+        let is_older = |key: &&GrantKey| key.is_same_entry(own) && *key != own;
+        self.grants
+            .iter()
+            .map(|grant| &grant.key)
+            .filter(is_older)
+            .cloned()
+            .collect()
+    }
+
+    /// What the publications have come to, with whom each new entry belongs to.
+    pub(super) fn outcomes(&self) -> Vec<TargetOutcome> {
+        let mut members: BTreeMap<Network, Vec<Member>> = BTreeMap::new();
+        for grant in &self.counted {
+            members
+                .entry(grant.key.network)
+                .or_default()
+                .extend(grant.key.member.clone());
+        }
+        let listed = |entry: &String| {
+            let parsed: Option<Network> = entry.parse().ok();
+            let mut members = parsed
+                .and_then(|n| members.get(&n).cloned())
+                .unwrap_or_default();
+            members.sort();
+            members.dedup();
+            Addition {
+                network: entry.clone(),
+                members,
+            }
+        };
+        let outcome = |publication: &Publication<'_>| {
+            let mut outcome = publication.outcome(&[]);
+            if outcome.wrote {
+                outcome.listed = outcome.difference.restored.iter().map(listed).collect();
+            }
+            outcome
+        };
+        self.publications.iter().map(outcome).collect()
+    }
+
+    /// The grants that every target covers now: their owners need no version of their own. A grant with older objects of
+    /// its entry beside it is left to its owner, who deletes those.
+    pub(super) fn served(&self, own: &GrantKey, sids: &[String]) -> Vec<String> {
+        if self.publications.iter().any(Publication::is_unverified) {
+            return Vec::new();
+        }
+        let coverage = |publication: &Publication<'_>| {
+            let gate = Gate::find(&publication.new, sids);
+            gate.map(|gate| gate.coverage(&publication.new))
+                .unwrap_or_default()
+        };
+        let lists: Vec<_> = self.publications.iter().map(coverage).collect();
+        let is_alone = |key: &&GrantKey| {
+            let same = self
+                .grants
+                .iter()
+                .filter(|other| other.key.is_same_entry(key));
+            *key == own || same.count() == 1
+        };
+        let is_covered = |key: &&GrantKey| lists.iter().all(|list| list.covers(&key.network));
+        let keys = self.counted.iter().map(|grant| &grant.key);
+        keys.filter(is_covered)
+            .filter(is_alone)
+            .map(GrantKey::object)
+            .collect()
+    }
+}
+
+/// Why the own grant does not count: a newer one of the same entry does, or the share is used up.
+fn not_counted(ctx: Context<'_>, own: &GrantKey, grants: &[Grant], counted: &[Grant]) -> Error {
+    if counted.iter().any(|grant| grant.key.is_same_entry(own)) {
+        return Error::Busy("a newer request for the same network was made".to_owned());
+    }
+    let is_own = |grant: &&Grant| grant.key.member == own.member;
+    let networks: HashSet<Network> = grants
+        .iter()
+        .filter(is_own)
+        .map(|grant| grant.key.network)
+        .collect();
+    let held = networks
+        .iter()
+        .filter(|network| **network != own.network)
+        .count();
+    Error::TooManyEntries {
+        held,
+        limit: ctx.config.max_grants_per_member,
+    }
+}
+
+/// The baseline that a decision needs: with a cutoff the stored one, or the one that is about to be captured.
+fn baseline(
+    ctx: Context<'_>,
+    view: &TargetView<'_>,
+    base: &MergeBase,
+    grants: &[Grant],
+) -> Result<Option<Baseline>, Error> {
+    match (&view.baseline, ctx.config.cutoff()) {
+        (None, _) => may_capture(ctx, view, &base.document, grants).map(Some),
+        (Some(_), Some(_)) => view.usable_baseline(ctx).map(Some),
+        (Some(_), None) => Ok(None),
+    }
+}

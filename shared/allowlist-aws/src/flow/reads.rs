@@ -1,0 +1,91 @@
+//! READS: who the caller is, and the answer that reads alone can give.
+
+use allowlist::error::Error;
+use allowlist::grant::{Grant, Member, is_void};
+use allowlist::invariant::{Invariant, holds};
+use futures_util::future::join;
+
+use super::Context;
+use super::add::{AddReport, AddRequest};
+use super::view::{Admission, TargetView};
+use crate::aws::lease::StoredLease;
+
+/// Who the caller is, with the lease read beside it. S3 only: a stranger never causes an IAM call.
+/// `object` names the member's file; without one nobody is looked up.
+///
+/// # Errors
+/// As [`crate::aws::state_bucket::StateBucket::member`]; `Ok(None, …)` is a stranger.
+pub async fn authenticate(
+    ctx: Context<'_>,
+    object: Option<&str>,
+) -> Result<(Option<Member>, Result<StoredLease, Error>), Error> {
+    let state = &ctx.aws.state;
+    let Some(object) = object else {
+        return Ok((None, ctx.read(state.lease()).await));
+    };
+    let (found, stored) = join(ctx.read(state.member(object)), ctx.read(state.lease())).await;
+    let Some((member, expires)) = found? else {
+        return Ok((None, stored));
+    };
+    let is_over = |stored: &StoredLease| {
+        let now = stored.clock.now();
+        let has_expired = expires.is_some_and(|expires| expires <= now);
+        has_expired || is_void(&stored.record.void, Some(&member), now)
+    };
+    let is_member = !stored.as_ref().is_ok_and(is_over);
+    Ok((Some(member).filter(|_| is_member), stored))
+}
+
+/// READS: the answer from reads alone, where they prove that the network is allowed.
+///
+/// # Errors
+/// The errors of [`allowlist::Gate::find`], naming the target; as [`crate::aws::state_bucket::StateBucket::lease`].
+pub(super) async fn already_allowed(
+    ctx: Context<'_>,
+    stored: &StoredLease,
+    targets: &[TargetView<'_>],
+    grants: &[Grant],
+    request: &AddRequest,
+) -> Result<Option<AddReport>, Error> {
+    let (key, now) = (&request.key, stored.clock.now());
+    // INVARIANT (NoAnswerDuringCut): what the reads show may be about to go.
+    if stored.record.is_cutting() && holds(Invariant::NoAnswerDuringCut) {
+        return Ok(None);
+    }
+    let entry: Vec<&Grant> = grants
+        .iter()
+        .filter(|grant| grant.key.is_same_entry(key))
+        .collect();
+    let is_alone = matches!(entry.as_slice(), [own] if own.key == *key
+        && !own.has_ended(now, ctx.config.cutoff())
+        && !is_void(&stored.record.void, key.member.as_ref(), own.granted_at));
+    let mut is_unexplained = entry.is_empty();
+    for target in targets {
+        let admission = target.admission(&ctx.config.gate_sids, &key.network, grants, now);
+        match admission.map_err(|e| e.at(target.target.arn()))? {
+            Some(Admission::Unexplained) => {}
+            Some(Admission::ByGrants) => is_unexplained = false,
+            None => return Ok(None),
+        }
+    }
+    if !is_alone && !is_unexplained {
+        // INVARIANT (AnswerUnderLease): a grant that is put beside others' may be deleted with theirs.
+        if holds(Invariant::AnswerUnderLease) {
+            return Ok(None);
+        }
+        ctx.aws.state.put_grant(key, ctx.request_id).await?;
+    }
+    // INVARIANT (SameCuts): a cut that came and went between the reads has taken away what they show.
+    if holds(Invariant::SameCuts) {
+        let after = ctx.read(ctx.aws.state.lease()).await?;
+        if after.record.cuts != stored.record.cuts {
+            return Ok(None);
+        }
+    }
+    let targets = targets.iter().map(TargetView::outcome).collect();
+    Ok(Some(AddReport {
+        targets,
+        added: false,
+        release: None,
+    }))
+}

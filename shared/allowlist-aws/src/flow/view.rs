@@ -1,0 +1,413 @@
+//! VIEW: what is in force on every target, as far as IAM's eventual consistency lets it be seen. The one loader for
+//! everybody.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use allowlist::baseline::Baseline;
+use allowlist::cutoff::{admits, without_cutoff};
+use allowlist::document::Document;
+use allowlist::error::Error;
+use allowlist::gate::Gate;
+use allowlist::grant::{CountRules, Grant, count};
+use allowlist::invariant::{Invariant, holds};
+use allowlist::lease::{LeaseRecord, NOT_VISIBLE_YET, TargetRecord};
+use allowlist::network::Network;
+use allowlist::target::{Target, TargetKind};
+use allowlist::versions::{VersionId, Versions};
+use futures_util::future::{join, join_all, try_join};
+
+use super::gap::MergeBase;
+use super::{Context, TargetOutcome, pause};
+use crate::Boxed;
+use crate::aws::lease::Clock;
+
+/// How often IAM is asked again when a version that must exist cannot be seen.
+const LOOKS: u32 = 3;
+
+/// Everything that a decision is made on.
+#[derive(Debug)]
+pub struct View<'a> {
+    /// Every target, in the order of the settings, or why it could not be seen.
+    pub targets: Vec<Result<TargetView<'a>, Error>>,
+    /// Every grant.
+    pub grants: Vec<Grant>,
+    /// Objects under `grants/` that are no grants.
+    pub foreign_objects: Vec<String>,
+    /// S3's clock.
+    pub clock: Clock,
+}
+
+/// One target at one moment.
+#[derive(Debug)]
+pub struct TargetView<'a> {
+    /// The target.
+    pub target: &'a Target,
+    /// What `lease.json` says about it.
+    pub record: TargetRecord,
+    /// Its baseline as it is stored, unchecked.
+    pub baseline: Option<String>,
+    /// What is in force; `None` where IAM shows no document for the default version.
+    pub current: Option<Current>,
+}
+
+/// What is in force on one target.
+#[derive(Clone, Debug)]
+pub struct Current {
+    /// The document in force.
+    pub document: Document,
+    /// The policy's versions; `None` for a role.
+    pub versions: Option<Versions>,
+    /// It reaches what `lease.json` says was written last. If not, a person has deleted that version.
+    pub is_certain: bool,
+}
+
+impl Current {
+    /// What an intent notes as seen: the newest version, or the fingerprint of the trust policy.
+    #[must_use]
+    pub fn seen(&self, target: &Target) -> String {
+        let newest = self
+            .versions
+            .as_ref()
+            .map(|versions| versions.newest().to_string());
+        newest.unwrap_or_else(|| target.fingerprint(&self.document))
+    }
+
+    /// What an intent notes as base: the default version, or the fingerprint of the trust policy.
+    #[must_use]
+    pub fn base(&self, target: &Target) -> String {
+        let default = self
+            .versions
+            .as_ref()
+            .map(|versions| versions.default.to_string());
+        default.unwrap_or_else(|| target.fingerprint(&self.document))
+    }
+}
+
+impl<'a> View<'a> {
+    /// Reads everything at once, without the lease.
+    ///
+    /// # Errors
+    /// When the grants cannot be listed.
+    pub async fn read(ctx: Context<'a>, record: &LeaseRecord, clock: Clock) -> Result<Self, Error> {
+        Self::load(
+            ctx,
+            &ctx.config.targets.iter().collect::<Vec<_>>(),
+            record,
+            clock,
+            false,
+        )
+        .await
+    }
+
+    /// Reads everything about these targets at once, for a holder of the lease.
+    ///
+    /// # Errors
+    /// When the grants cannot be listed.
+    pub async fn read_as_holder(
+        ctx: Context<'a>,
+        targets: &[&'a Target],
+        record: &LeaseRecord,
+        clock: Clock,
+    ) -> Result<Self, Error> {
+        Self::load(ctx, targets, record, clock, true).await
+    }
+
+    fn load<'f>(
+        ctx: Context<'a>,
+        targets: &'f [&'a Target],
+        record: &'f LeaseRecord,
+        clock: Clock,
+        holder: bool,
+    ) -> Boxed<'f, Result<Self, Error>>
+    where
+        'a: 'f,
+    {
+        Box::pin(async move {
+            let one = async |target: &'a Target| {
+                let record = record.target(target.arn());
+                let current = async {
+                    match target.kind() {
+                        TargetKind::Policy => policy(ctx, target, &record, clock, holder).await,
+                        TargetKind::Role => role(ctx, target, &record, clock).await.map(Some),
+                    }
+                };
+                let baseline = ctx.read(ctx.aws.state.baseline(target));
+                let (current, baseline) = try_join(current, baseline)
+                    .await
+                    .map_err(|e| e.at(target.arn()))?;
+                Ok(TargetView {
+                    target,
+                    record,
+                    baseline,
+                    current,
+                })
+            };
+            let all = join_all(targets.iter().map(|target| one(target)));
+            let (targets, listing) = join(all, ctx.read(ctx.aws.state.grants())).await;
+            let listing = listing?;
+            Ok(Self {
+                targets,
+                grants: listing.grants,
+                foreign_objects: listing.foreign,
+                clock: listing.clock,
+            })
+        })
+    }
+}
+
+impl<'a> View<'a> {
+    /// The targets, all of which an add needs, and the grants.
+    ///
+    /// # Errors
+    /// Why a target could not be seen.
+    pub(super) fn split(self) -> Result<(Vec<TargetView<'a>>, Vec<Grant>), Error> {
+        Ok((
+            self.targets.into_iter().collect::<Result<_, _>>()?,
+            self.grants,
+        ))
+    }
+}
+
+/// VIEW of a policy: list its versions, and read the document in force unless `lease.json` has it.
+async fn policy(
+    ctx: Context<'_>,
+    target: &Target,
+    record: &TargetRecord,
+    clock: Clock,
+    holder: bool,
+) -> Result<Option<Current>, Error> {
+    let iam = ctx.aws.iam(target);
+    let last = record.last_version()?;
+    for look in 1..=LOOKS {
+        if look > 1 {
+            pause(Duration::from_millis(100 << look)).await;
+        }
+        let versions = ctx.read(iam.versions(target.arn())).await?;
+        // INVARIANT (StaleList): a list that does not reach the last version known lags, or that version was deleted.
+        let missing = last.filter(|last| versions.newest() < *last && holds(Invariant::StaleList));
+        if let Some(last) = missing {
+            if let Some(document) = last_document(ctx, target, record, last, clock).await? {
+                let mut ids = if record.ids.is_empty() {
+                    versions.ids
+                } else {
+                    record.ids.clone()
+                };
+                ids.push(last);
+                let versions = Some(Versions { ids, default: last });
+                return Ok(Some(Current {
+                    document,
+                    versions,
+                    is_certain: true,
+                }));
+            }
+            if !holder || look < LOOKS {
+                continue;
+            }
+        }
+        let known = if last == Some(versions.default) {
+            record.document()?
+        } else {
+            None
+        };
+        let document = match known {
+            Some(document) => Some(document),
+            None => {
+                ctx.read(iam.version_document(target.arn(), versions.default))
+                    .await?
+            }
+        };
+        if let Some(document) = document {
+            let versions = Some(versions);
+            return Ok(Some(Current {
+                document,
+                versions,
+                is_certain: missing.is_none(),
+            }));
+        }
+    }
+    Ok(None)
+}
+
+/// The document of the last version known, which a list does not show. If that version can be read, it is in force. If
+/// not, it was deleted, unless it was written a moment ago: then it cannot be seen yet.
+async fn last_document(
+    ctx: Context<'_>,
+    target: &Target,
+    record: &TargetRecord,
+    last: VersionId,
+    clock: Clock,
+) -> Result<Option<Document>, Error> {
+    let read = ctx
+        .read(ctx.aws.iam(target).version_document(target.arn(), last))
+        .await?;
+    match read {
+        Some(document) => Ok(Some(document)),
+        None if is_recent(record.last_at, clock) => record.document(),
+        None => Ok(None),
+    }
+}
+
+/// Whether something was written so short a time ago that it may not be visible yet.
+pub(super) fn is_recent(at: i64, clock: Clock) -> bool {
+    clock.now().saturating_sub(at) < NOT_VISIBLE_YET
+}
+
+/// VIEW of a role: one read. Shortly after a write of ours, a document that we have replaced is an old answer.
+async fn role(
+    ctx: Context<'_>,
+    target: &Target,
+    record: &TargetRecord,
+    clock: Clock,
+) -> Result<Current, Error> {
+    let read = ctx.read(ctx.aws.iam(target).trust_policy(target)).await?;
+    let fingerprint = target.fingerprint(&read);
+    let lags = record.last.as_ref() != Some(&fingerprint)
+        && record.replaced.contains(&fingerprint)
+        && is_recent(record.last_at, clock);
+    let document = match record.document()? {
+        Some(known) if lags && holds(Invariant::StaleList) => known,
+        _ => read,
+    };
+    Ok(Current {
+        document,
+        versions: None,
+        is_certain: true,
+    })
+}
+
+impl TargetView<'_> {
+    /// What is in force.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] where IAM shows no document for the default version.
+    pub fn current(&self) -> Result<&Current, Error> {
+        let busy = || Error::Busy("IAM does not show the policy's default version".to_owned());
+        self.current.as_ref().ok_or_else(busy)
+    }
+
+    /// What is in force as the base of a decision; `None` where it could not be seen.
+    pub(super) fn with_current_as_base(self) -> Option<(Self, MergeBase)> {
+        let document = self.current.as_ref()?.document.clone();
+        let base = MergeBase {
+            document,
+            force: !self.is_settled(),
+            unread: None,
+        };
+        Some((self, base))
+    }
+
+    /// The outcome where nothing was written.
+    #[must_use]
+    pub fn outcome(&self) -> TargetOutcome {
+        let versions = self
+            .current
+            .as_ref()
+            .and_then(|current| current.versions.as_ref());
+        TargetOutcome::unchanged(self.target, versions.map(|versions| versions.default))
+    }
+
+    /// Whether what was seen may be published without another look.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.record.pending.is_empty() && self.current.as_ref().is_some_and(|c| c.is_certain)
+    }
+
+    /// The networks on the list that is in force.
+    pub fn listed(&self, sids: &[String]) -> HashSet<Network> {
+        self.current
+            .as_ref()
+            .map(|current| networks(&current.document, sids))
+            .unwrap_or_default()
+    }
+
+    /// Whether the document in force admits a network, and whether entries that no grant explains are enough for that.
+    ///
+    /// # Errors
+    /// The errors of [`Gate::find`].
+    pub fn admission(
+        &self,
+        sids: &[String],
+        network: &Network,
+        grants: &[Grant],
+        now: i64,
+    ) -> Result<Option<Admission>, Error> {
+        let Some(current) = self.current.as_ref().filter(|current| current.is_certain) else {
+            return Ok(None);
+        };
+        let gate = Gate::find(&current.document, sids)?;
+        if !admits(&current.document, &gate, network, now) {
+            return Ok(None);
+        }
+        let entries = gate.entries(&current.document);
+        let mut covering = entries
+            .iter()
+            .filter_map(|entry| entry.network)
+            .filter(|n| n.covers(network));
+        let by_grants_only =
+            covering.all(|listed| grants.iter().any(|grant| grant.key.network == listed));
+        Ok(Some(if by_grants_only {
+            Admission::ByGrants
+        } else {
+            Admission::Unexplained
+        }))
+    }
+
+    /// Checks the stored baseline.
+    ///
+    /// # Errors
+    /// [`Error::BaselineUnusable`] where there is none, or where a reset could not go back to it.
+    pub fn usable_baseline(&self, ctx: Context<'_>) -> Result<Baseline, Error> {
+        let missing = || {
+            let object = self.target.baseline_object();
+            Error::BaselineUnusable(format!("`{object}` does not exist: save one"))
+        };
+        let text = self.baseline.as_ref().ok_or_else(missing)?;
+        let document = Document::parse(text).map_err(|e| Error::BaselineUnusable(e.to_string()))?;
+        Baseline::check(
+            document,
+            &ctx.config.gate_sids,
+            ctx.config.limit(self.target),
+        )
+    }
+}
+
+/// Why a network is admitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Every entry that covers it belongs to a grant.
+    ByGrants,
+    /// It is permanent, or somebody put it there by hand.
+    Unexplained,
+}
+
+/// The networks on a document's list; none where there is no gate.
+#[must_use]
+pub fn networks(document: &Document, sids: &[String]) -> HashSet<Network> {
+    let document = without_cutoff(document);
+    let entries = Gate::find(&document, sids).map(|gate| gate.entries(&document));
+    entries
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|entry| entry.network)
+        .collect()
+}
+
+/// COUNT: which of `grants` belong on the lists, where `listed` stands on them already.
+#[must_use]
+pub fn counted(
+    ctx: Context<'_>,
+    record: &LeaseRecord,
+    grants: &[Grant],
+    now: i64,
+    listed: &HashSet<Network>,
+) -> Vec<Grant> {
+    let rules = CountRules {
+        share: ctx.config.max_grants_per_member,
+        now,
+        cutoff: ctx.config.cutoff(),
+        void: &record.void,
+        intended: record.intended(),
+    };
+    count(grants, &rules, |network| listed.contains(network))
+}

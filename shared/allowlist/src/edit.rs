@@ -1,0 +1,302 @@
+//! What to write: every decision as a value, and as a pure function from a document to a document.
+//!
+//! The same value decides, tells what it would do, and makes its change again on top of a document that was overtaken.
+
+use std::collections::HashSet;
+
+use crate::baseline::Baseline;
+use crate::coverage::Coverage;
+use crate::cutoff::{with_cutoff, without_cutoff};
+use crate::document::Document;
+use crate::error::Error;
+use crate::gate::{Entry, Gate};
+use crate::grant::Grant;
+use crate::network::Network;
+use crate::target::Target;
+
+/// What a decision needs to know about one target.
+#[derive(Clone, Debug)]
+pub struct TargetRules<'a> {
+    /// The target.
+    pub target: &'a Target,
+    /// Which statements are the gate; empty for all that could be.
+    pub sids: &'a [String],
+    /// Characters that IAM allows in its document.
+    pub limit: usize,
+    /// Its baseline, where one is known and usable.
+    pub baseline: Option<Baseline>,
+}
+
+/// The networks of the grants that count.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Granted {
+    /// The networks, oldest grant first, each once.
+    networks: Vec<Network>,
+    /// When IAM itself is to refuse all of them, in seconds since 1970; `None` without a cutoff.
+    cutoff: Option<i64>,
+}
+
+impl Granted {
+    /// The networks of `grants`. With a cutoff of so many seconds they end that long after the newest was given.
+    #[must_use]
+    pub fn new(grants: &[Grant], cutoff: Option<i64>) -> Self {
+        let newest = grants.iter().map(|grant| grant.granted_at).max();
+        Self {
+            networks: networks_by_age(grants),
+            cutoff: newest
+                .zip(cutoff)
+                .map(|(at, seconds)| at.saturating_add(seconds)),
+        }
+    }
+}
+
+/// The networks of the grants, oldest first, each once.
+#[must_use]
+pub fn networks_by_age(grants: &[Grant]) -> Vec<Network> {
+    let mut sorted: Vec<&Grant> = grants.iter().collect();
+    sorted.sort_by_key(|grant| (grant.granted_at, grant.key.network));
+    let mut seen = HashSet::with_capacity(sorted.len());
+    let networks = sorted.into_iter().map(|grant| grant.key.network);
+    networks.filter(|network| seen.insert(*network)).collect()
+}
+
+/// A change of a document. Nothing differs outside the gate's list but what the kind of the edit says, and the cutoff.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Edit {
+    /// One network comes on the list, and every granted one that is missing there.
+    Add {
+        /// Whose turn it is.
+        own: Network,
+        /// Everybody who is granted an entry, `own` included.
+        granted: Granted,
+    },
+    /// The whole document goes back to the baseline, with the granted networks on its list.
+    Reset {
+        /// What was granted since the reset began.
+        granted: Granted,
+    },
+    /// Networks go off the list, but for permanent and granted ones.
+    Cut {
+        /// What is taken away.
+        ended: Vec<Network>,
+        /// What remains granted.
+        granted: Granted,
+    },
+    /// An older document comes back with the baseline's list and the granted networks on it.
+    Rollback {
+        /// The older document.
+        older: Document,
+        /// What is granted.
+        granted: Granted,
+    },
+}
+
+impl Edit {
+    /// The document to put in force on a target whose document is `base`.
+    ///
+    /// # Errors
+    /// [`Error::PolicyFull`] when an add does not fit; [`Error::MalformedDocument`] when the list would be empty, which
+    /// would lock everybody out; [`Error::BaselineUnusable`] where a baseline is needed and not known; the errors of
+    /// [`Gate::find`].
+    pub fn apply(&self, rules: &TargetRules<'_>, base: &Document) -> Result<Document, Error> {
+        match self {
+            Self::Add { own, granted } => add(rules, base, own, granted),
+            Self::Reset { granted } => {
+                let Baseline { document, gate, .. } = rules.baseline()?;
+                rules.finish(document.clone(), gate, granted)
+            }
+            Self::Cut { ended, granted } => cut(rules, base, ended, granted),
+            Self::Rollback { older, granted } => {
+                let baseline = rules.baseline()?;
+                let older = without_cutoff(older);
+                let gate = Gate::find(&older, rules.sids)?;
+                let document = gate.with_list(&older, &baseline.gate.entries(&baseline.document));
+                rules.finish(document, &gate, granted)
+            }
+        }
+    }
+}
+
+fn add(
+    rules: &TargetRules<'_>,
+    base: &Document,
+    own: &Network,
+    granted: &Granted,
+) -> Result<Document, Error> {
+    let mut new = without_cutoff(base);
+    let gate = Gate::find(&new, rules.sids)?;
+    let entries = gate.entries(&new).len();
+    let mut listed = gate.coverage(&new);
+    let is_missing = listed.add(*own);
+    if is_missing {
+        gate.append(&mut new, &[*own]);
+    }
+    let size = rules.with_copies(&new, &gate, granted)?.size();
+    if is_missing && size > rules.limit {
+        return Err(Error::PolicyFull {
+            entries,
+            size,
+            limit: rules.limit,
+        });
+    }
+    rules.finish(new, &gate, granted)
+}
+
+fn cut(
+    rules: &TargetRules<'_>,
+    base: &Document,
+    ended: &[Network],
+    granted: &Granted,
+) -> Result<Document, Error> {
+    let base = without_cutoff(base);
+    let gate = Gate::find(&base, rules.sids)?;
+    let Baseline {
+        document,
+        gate: permanent,
+        ..
+    } = rules.baseline()?;
+    let permanent = permanent.entries(document);
+    let permanent = permanent.iter().filter_map(|entry| entry.network.as_ref());
+    let stay: HashSet<&Network> = permanent.chain(&granted.networks).collect();
+    let gone: Vec<Network> = ended
+        .iter()
+        .filter(|network| !stay.contains(network))
+        .copied()
+        .collect();
+    let new = rules.finish(gate.without(&base, &gone), &gate, granted)?;
+    if gate.entries(&new).is_empty() {
+        return Err(Error::MalformedDocument(
+            "its list would be empty: add a permanent network first".to_owned(),
+        ));
+    }
+    Ok(new)
+}
+
+impl TargetRules<'_> {
+    fn baseline(&self) -> Result<&Baseline, Error> {
+        self.baseline
+            .as_ref()
+            .ok_or_else(|| Error::BaselineUnusable("it is not known: save one".to_owned()))
+    }
+
+    /// The document with the granted networks on its list as far as they fit, oldest first, and with the cutoff.
+    fn finish(
+        &self,
+        mut document: Document,
+        gate: &Gate,
+        granted: &Granted,
+    ) -> Result<Document, Error> {
+        let size = self.with_copies(&document, gate, granted)?.size();
+        let listed = gate.coverage(&document);
+        let room = self.limit.saturating_sub(size);
+        gate.append(
+            &mut document,
+            &fitting(gate, listed, &granted.networks, room),
+        );
+        self.with_copies(&document, gate, granted)
+    }
+
+    /// The document with the cutoff, where there is one and anything is granted.
+    fn with_copies(
+        &self,
+        document: &Document,
+        gate: &Gate,
+        granted: &Granted,
+    ) -> Result<Document, Error> {
+        let Some(until) = granted.cutoff.filter(|_| gate.has_deny(document)) else {
+            return Ok(document.clone());
+        };
+        let Baseline {
+            document: baseline,
+            gate: permanent,
+            ..
+        } = self.baseline()?;
+        let permanent: Vec<String> = permanent
+            .entries(baseline)
+            .into_iter()
+            .map(|entry| entry.text)
+            .collect();
+        Ok(with_cutoff(document, gate, &permanent, until))
+    }
+}
+
+/// The networks that are not `listed` yet and fit into `room` characters.
+fn fitting(
+    gate: &Gate,
+    mut listed: Coverage,
+    networks: &[Network],
+    mut room: usize,
+) -> Vec<Network> {
+    let fits = |network: &&Network| {
+        if listed.covers(network) {
+            return false;
+        }
+        let needed = gate.listed_len(network);
+        let fits = needed <= room;
+        if fits {
+            room -= needed;
+            listed.insert(**network);
+        }
+        fits
+    };
+    networks.iter().filter(fits).copied().collect()
+}
+
+/// How a change differs from what was in force, for the report.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// Entries that are on the list and will not be.
+    pub removed: Vec<String>,
+    /// Entries that are not on the list and will be.
+    pub restored: Vec<String>,
+    /// Something outside the list differs; the cutoff does not count.
+    pub drift: bool,
+    /// Entries among `removed` that no grant explains: somebody edited the list by hand.
+    pub by_hand: Vec<String>,
+}
+
+/// Compares what is in force with what would be written. `grants` are all that there were before.
+#[must_use]
+pub fn difference(
+    rules: &TargetRules<'_>,
+    current: &Document,
+    new: &Document,
+    grants: &[Grant],
+) -> Difference {
+    let list = |document: &Document| {
+        let document = without_cutoff(document);
+        let gate = Gate::find(&document, rules.sids).ok()?;
+        Some((gate.entries(&document), gate.rest(&document)))
+    };
+    let Some((after, rest_after)) = list(new) else {
+        return Difference::default();
+    };
+    let (before, rest_before) = list(current).unzip();
+    let before = before.unwrap_or_default();
+    let identities =
+        |entries: &[Entry]| entries.iter().map(Entry::identity).collect::<HashSet<_>>();
+    let (known_before, known_after) = (identities(&before), identities(&after));
+    let texts = |entries: Vec<&Entry>| entries.into_iter().map(|e| e.text.clone()).collect();
+    let removed: Vec<&Entry> = before
+        .iter()
+        .filter(|entry| !known_after.contains(&entry.identity()))
+        .collect();
+    let granted: HashSet<Network> = grants.iter().map(|grant| grant.key.network).collect();
+    let by_hand = |entry: &&Entry| {
+        entry
+            .network
+            .is_none_or(|network| !granted.contains(&network))
+    };
+    let restored = after
+        .iter()
+        .filter(|entry| !known_before.contains(&entry.identity()));
+    Difference {
+        by_hand: texts(removed.iter().copied().filter(by_hand).collect()),
+        removed: texts(removed),
+        restored: texts(restored.collect()),
+        drift: !rest_before.is_some_and(|rest| rules.target.is_same(&rest, &rest_after)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
