@@ -42,9 +42,7 @@ pub(super) enum Attempt {
 /// Whether an IAM write may be started now.
 fn check_time(ctx: Context<'_>, ends: Instant) -> Result<Option<Attempt>, Error> {
     if ctx.time_left() < WRITE_TIMEOUT {
-        return Err(Error::Busy(
-            "there was not enough time left to write".to_owned(),
-        ));
+        return Err(Error::Busy("there was not enough time left to write".to_owned()));
     }
     Ok(must_renew(ends).then_some(Attempt::LeaseShort))
 }
@@ -181,9 +179,7 @@ impl Publication<'_> {
         newer.sort_unstable();
         let iam = ctx.aws.iam(self.target());
         for id in newer.into_iter().rev() {
-            let document = ctx
-                .read(iam.version_document(self.target().arn(), id))
-                .await?;
+            let document = ctx.read(iam.version_document(self.target().arn(), id)).await?;
             if document.as_ref() == Some(&self.new) {
                 return Ok(Some(id));
             }
@@ -202,21 +198,10 @@ impl Publication<'_> {
         let target = self.target();
         let ask_until = (ends - RENEW_BELOW).min(ctx.deadline - ANSWER_RESERVE);
         let intents = &self.intents;
-        let gap = Gap {
-            target,
-            after: seen,
-            before: id,
-            intents,
-            ask_until,
-            is_old: false,
-        };
+        let gap = Gap { target, after: seen, before: id, intents, ask_until, is_old: false };
         let reading = foreign(ctx, &gap).await?;
         // Our own versions in the gap are those whose answer was lost.
-        let found = reading
-            .own
-            .iter()
-            .filter(|document| **document == self.new)
-            .count();
+        let found = reading.own.iter().filter(|document| **document == self.new).count();
         self.unanswered = self.unanswered.saturating_sub(found);
         let arn = target.arn();
         Ok(match reading.found {
@@ -277,10 +262,7 @@ impl Publication<'_> {
             || fingerprint == self.replaced
             || self.record.last.as_ref() == Some(&fingerprint)
             || self.record.replaced.contains(&fingerprint)
-            || self
-                .intents
-                .iter()
-                .any(|intent| intent.sha256 == fingerprint);
+            || self.intents.iter().any(|intent| intent.sha256 == fingerprint);
         if is_known {
             self.replaced = target.fingerprint(&self.new);
             return Ok(Attempt::Verified(None));
