@@ -39,6 +39,22 @@ pub(super) enum Attempt {
     LeaseShort,
 }
 
+/// Writes that AWS has throttled.
+#[derive(Default)]
+struct Throttled {
+    times: u32,
+    /// What AWS said last: the reason when time is up.
+    reason: Option<Error>,
+}
+
+impl Throttled {
+    async fn pause(&mut self, reason: Error) {
+        self.times += 1;
+        self.reason = Some(reason);
+        pause(Duration::from_millis(100 << self.times.min(4))).await;
+    }
+}
+
 /// Whether an IAM write may be started now.
 fn check_time(ctx: Context<'_>, ends: Instant) -> Result<Option<Attempt>, Error> {
     if ctx.time_left() < WRITE_TIMEOUT {
@@ -75,19 +91,17 @@ impl Publication<'_> {
         if versions.is_full() && !self.make_room(ctx, ends, versions).await? {
             return Ok(Attempt::LeaseShort);
         }
-        let (mut full, mut throttled, mut unanswered) = (0, 0u32, 0);
+        let (mut full, mut throttled, mut unanswered) = (0, Throttled::default(), 0);
         let id = loop {
-            if let Some(short) = check_time(ctx, ends)? {
-                return Ok(short);
+            match check_time(ctx, ends) {
+                Ok(None) => {}
+                Ok(Some(short)) => return Ok(short),
+                Err(e) => return Err(throttled.reason.unwrap_or(e)),
             }
             match iam.create_version(target.arn(), &self.new).await {
                 Creation::Created(id) => break id,
                 Creation::Refused(e) => return Err(e),
-                Creation::Throttled(e) if ctx.time_left() < RENEW_BELOW => return Err(e),
-                Creation::Throttled(_) => {
-                    throttled += 1;
-                    pause(Duration::from_millis(100 << throttled.min(4))).await;
-                }
+                Creation::Throttled(e) => throttled.pause(e).await,
                 Creation::VersionsFull if full == FULL_TRIES => {
                     let reason = "the policy's versions fill up faster than they are pruned";
                     return Err(Error::Busy(reason.to_owned()));
@@ -227,19 +241,17 @@ impl Publication<'_> {
     /// nor one before it was written outside; an older one is an old answer.
     async fn attempt_role(&mut self, ctx: Context<'_>, ends: Instant) -> Result<Attempt, Error> {
         let (target, iam) = (self.target(), ctx.aws.iam(self.target()));
-        let (mut throttled, mut unanswered) = (0u32, 0);
+        let (mut throttled, mut unanswered) = (Throttled::default(), 0);
         loop {
-            if let Some(short) = check_time(ctx, ends)? {
-                return Ok(short);
+            match check_time(ctx, ends) {
+                Ok(None) => {}
+                Ok(Some(short)) => return Ok(short),
+                Err(e) => return Err(throttled.reason.unwrap_or(e)),
             }
             match iam.update_trust_policy(target, &self.new).await {
                 Update::Written => break,
                 Update::Refused(e) => return Err(e),
-                Update::Throttled(e) if ctx.time_left() < RENEW_BELOW => return Err(e),
-                Update::Throttled(_) => {
-                    throttled += 1;
-                    pause(Duration::from_millis(100 << throttled.min(4))).await;
-                }
+                Update::Throttled(e) => throttled.pause(e).await,
                 Update::Unanswered(e) => {
                     // It may land even when the next attempt is answered, and undo what others write later.
                     self.unanswered += 1;
