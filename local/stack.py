@@ -378,41 +378,7 @@ class Stack:
             return error.code, error.read().decode()
 
 
-# -- the story -------------------------------------------------------------------------------------
-
-
-class Show:
-    """Runs commands and prints them with what they answer."""
-
-    def __init__(self, stack, user):
-        self.stack, self.user = stack, user
-        self.failures = 0
-
-    def aws(self, *arguments, expect, user=False):
-        who = "alice$" if user else "admin$"
-        shown = " ".join(a if a.replace("-", "").replace("/", "").isalnum() else f"'{a}'" for a in arguments)
-        print(f"  {who} aws {shown}", flush=True)
-        key, secret = self.user if user else ("test", "test")
-        done = self.stack.aws_raw(*arguments, key=key, secret=secret)
-        text = (done.stdout if done.returncode == 0 else done.stderr).strip()
-        self.answer(text, expect in text)
-        return done.stdout
-
-    def call(self, key, source=None, expect=""):
-        bearer = " -H 'Authorization: Bearer $KEY'" if key else ""
-        print(
-            f"  alice$ curl{bearer} {self.stack.url}" + (f"    # from {source}" if source else ""), flush=True
-        )
-        status, body = self.stack.call(key, source)
-        self.answer(f"HTTP {status}  {body}", expect in f"HTTP {status}  {body}")
-
-    def answer(self, text, expected):
-        for line in text.splitlines() or [""]:
-            print(f"         {line}")
-        if not expected:
-            self.failures += 1
-            print("         ^^ this is not what should have happened")
-        print(flush=True)
+# -- what is told and tried -------------------------------------------------------------------------
 
 
 def set_the_stage(stack):
@@ -422,43 +388,12 @@ def set_the_stage(stack):
 
 
 def demo(port):
+    """The story is told by a program of its own, in the environment that has boto3."""
     install_tools()
     build()
-    with Stack(port) as stack:
-        show = Show(stack, set_the_stage(stack))
-        probe = ("s3", "ls")
-        say("the user alice may do everything, but the gate denies whoever is not on its list")
-        show.aws(*probe, user=True, expect="AccessDenied")
-        say("a stranger has no key: one answer for missing and unknown keys, and no call to IAM")
-        show.call(None, expect="401")
-        say("alice opens her URL")
-        show.call(stack.member_key, expect='"status":"added"')
-        say("the same call is allowed now")
-        show.aws(*probe, user=True, expect=stack.outputs["StateBucket"])
-        say("a second address of hers, and the first again")
-        show.call(stack.member_key, "127.0.0.2", expect='"status":"added"')
-        show.call(stack.member_key, expect='"status":"already_allowed"')
-        say(
-            "every change is a version of the policy; pruning leaves at most four, "
-            "so the limit of five is never met"
-        )
-        query = "Versions[].[VersionId,IsDefaultVersion]"
-        show.aws("iam", "list-policy-versions", "--policy-arn", POLICY_ARN, "--query", query, expect="v3")
-        say("the nightly reset, invoked by hand")
-        reset = stack.outputs["ResetFunction"]
-        out = stack.folder / "answer.json"
-        show.aws("lambda", "invoke", "--function-name", reset, str(out), expect="200")
-        show.answer(out.read_text(), '"status":"reset"' in out.read_text().replace(" ", ""))
-        say("alice is refused again")
-        show.aws(*probe, user=True, expect="AccessDenied")
-        say("once more through the schedule: alice adds her address, the schedule fires, she is out")
-        show.call(stack.member_key, expect='"status":"added"')
-        show.answer("waiting for a one-off schedule like the nightly one …", True)
-        fire_schedule(stack)
-        show.aws(*probe, user=True, expect="AccessDenied")
-        if show.failures:
-            raise Problem(f"{show.failures} steps of the demo did not answer as they should")
-    say("everything is stopped, nothing was left behind")
+    command = [STACK / "bin" / "python", ROOT / "local" / "story.py"]
+    command += ["--port", str(port)] if port else []
+    os.execv(command[0], command)
 
 
 def fire_schedule(stack):
