@@ -153,11 +153,10 @@ FUNCTIONS = "The functions"
 
 @question(FUNCTIONS, "The functions are for the processor that `Architecture` says.", "the same for both")
 def processor(world, _):
-    wanted = {"Architecture": "x86_64"} | world.parameters
     names = [world.resources()[name] for name in ("AddIpFunction", "ResetPolicyFunction")]
     client = world.client("lambda")
     seen = [client.get_function_configuration(FunctionName=name)["Architectures"][0] for name in names]
-    return set(seen) == {wanted["Architecture"]}, ", ".join(seen)
+    return set(seen) == {world.architecture}, ", ".join(seen)
 
 
 @question(FUNCTIONS, "A mistyped command is refused, and no alarm rings.", "one line; of alarms see below")

@@ -16,6 +16,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import platform
 import secrets
 import shutil
 import signal
@@ -30,7 +31,7 @@ import urllib.request
 import venv
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BUILD, STACK, LINT = ROOT / ".venv-build", ROOT / ".venv-stack", ROOT / ".venv-lint"
+VENVS = BUILD, STACK, LINT = ROOT / ".venv-build", ROOT / ".venv-stack", ROOT / ".venv-lint"
 BUILT = ROOT / ".aws-sam" / "build"
 ACCOUNT, REGION = "000000000000", "us-east-1"
 POLICY_ARN = f"arn:aws:iam::{ACCOUNT}:policy/ip-gate"
@@ -115,14 +116,42 @@ def install_all_tools():
 def build_environment():
     """Ours alone: neither the person's AWS profile nor his telemetry settings."""
     path = os.pathsep.join([str(BUILD / "bin"), os.environ["PATH"]])
-    return {**os.environ, "PATH": path, "SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": REGION}
+    # A panic's message names its source file. Without the folder's name the same commit gives the same bytes
+    # everywhere. Cargo's `trim-paths` would do it too, but is not stable. `RUSTFLAGS` would replace the flags
+    # that cargo-lambda gives to Cargo; this one is added to them.
+    cargo = os.environ.get("CARGO_HOME") or pathlib.Path.home() / ".cargo"
+    flags = f"--remap-path-prefix={ROOT}=/ip-gate --remap-path-prefix={cargo}=/cargo"
+    return {
+        **os.environ,
+        "PATH": path,
+        "CARGO_BUILD_RUSTFLAGS": flags,
+        "SAM_CLI_TELEMETRY": "0",
+        "AWS_DEFAULT_REGION": REGION,
+    }
+
+
+def architecture():
+    """The processor to build for: the one that was asked for, or this machine's."""
+    here = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
+    wanted = os.environ.get("ARCHITECTURE") or here
+    if wanted not in ("x86_64", "arm64"):
+        raise Problem(f"ARCHITECTURE is `{wanted}`, set it to x86_64 or arm64")
+    return wanted
 
 
 def build():
-    say("sam build: the two functions (some minutes the first time)")
-    done = subprocess.run(["sam", "build"], cwd=ROOT, env=build_environment(), stdin=subprocess.DEVNULL)
+    """`sam build`, for one processor and no other: the built template offers no other choice then."""
+    import package
+
+    wanted = architecture()
+    say(f"sam build: the two functions for {wanted} (some minutes the first time)")
+    command = ["sam", "build", "--parameter-overrides", f"Architecture={wanted}"]
+    done = subprocess.run(command, cwd=ROOT, env=build_environment(), stdin=subprocess.DEVNULL)
     if done.returncode != 0:
         raise Problem("`sam build` failed, see above")
+    package.check_architecture(wanted)
+    built = BUILT / "template.yaml"
+    built.write_text(package.only_architecture(built.read_text(), wanted))
 
 
 def local_template():

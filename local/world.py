@@ -21,7 +21,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from stack import ACCOUNT, REGION, ROOT, STACK, Problem, Stack
+from package import architecture_of
+from stack import ACCOUNT, BUILT, REGION, ROOT, STACK, Problem, Stack
 
 OFFICE = "198.51.100.10/32"
 TAG = "ip-gate-trial"
@@ -323,6 +324,10 @@ class LocalWorld(World):
 
     def credentials(self):
         return "test", "test", None
+
+    @property
+    def architecture(self):
+        return architecture_of(BUILT / "AddIpFunction" / "bootstrap")
 
     def deploy(self, **parameters):
         # `any`: callers come from loopback addresses.
