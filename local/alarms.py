@@ -80,7 +80,7 @@ def restore(world):
 @question(
     ALARMS,
     "The alarms are quiet.",
-    "none has rung but `Knocking`, for the 400 requests without a key",
+    "none has rung but `Knocking`, after the 400 requests without a key",
     real=True,
 )
 def quiet(world, _):
@@ -135,6 +135,9 @@ def mended(world, _):
 
 @question(ALARMS, "The alarms ring.", ", ".join(RING), real=True)
 def ring(world, _):
+    for _ in range(25):
+        world.call("wrong" * 8)
+        time.sleep(min(0.5, world.calm / 5))
     wait_for(world, world.alarm_minutes, lambda: set(RING) <= rang(world))
     return set(RING) <= rang(world), sorted(rang(world))
 

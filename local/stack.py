@@ -3,6 +3,7 @@
 
     stack.py demo     show the whole story and stop everything
     stack.py up       bring it up and keep it running until Ctrl-C
+    stack.py account  the same story on a real account; PACKAGE=zip takes a package that was built elsewhere
     stack.py tools    only install the pinned tools, those of the tests and of `make lint` too
     stack.py build    only build the functions
 
@@ -49,17 +50,15 @@ def say(text):
 # -- tools -----------------------------------------------------------------------------------------
 
 
-def check_machine():
+def check_machine(rust=True):
     if sys.version_info < (3, 10):  # noqa: UP036, older ones do run this file
         raise Problem("Python 3.10 or newer is needed, this is " + sys.version.split()[0])
     if not importlib.util.find_spec("ensurepip"):
         raise Problem(
             "Python cannot make virtual environments: install its `venv` package (Debian: python3-venv)"
         )
-    for tool, hint in {
-        "cargo": "install Rust from https://rustup.rs",
-        "cc": "install a C compiler (Debian: gcc)",
-    }.items():
+    needed = {"cargo": "install Rust from https://rustup.rs", "cc": "install a C compiler (Debian: gcc)"}
+    for tool, hint in needed.items() if rust else []:
         if not shutil.which(tool):
             raise Problem(f"`{tool}` is missing: {hint}")
 
@@ -99,9 +98,9 @@ def install_npm_packages():
     stamp.write_text(wanted)
 
 
-def install_tools():
+def install_tools(rust=True):
     """What builds the functions and runs the local stack."""
-    check_machine()
+    check_machine(rust)
     install(BUILD, ROOT / "local" / "requirements-build.txt")
     install(STACK, ROOT / "local" / "requirements-stack.txt")
 
@@ -425,6 +424,21 @@ def demo(port):
     os.execv(command[0], command)
 
 
+def account(options):
+    """The same, from a package: from the one that is named, or from one that is built now."""
+    given = os.environ.get("PACKAGE")
+    install_tools(rust=not (given or "--clean" in options))
+    if "--clean" not in options:
+        if not given:
+            import package
+
+            build()
+            given = package.package()
+        options = ["--package", str(pathlib.Path(given).resolve()), *options]
+    command = [STACK / "bin" / "python", ROOT / "local" / "real_account.py", *options]
+    os.execv(command[0], command)
+
+
 def fire_schedule(stack):
     """Lets the deployed schedule's own target and role fire once, soon, and waits for what it does."""
     nightly = nightly_reset(stack)
@@ -506,9 +520,11 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", choices=["demo", "up", "tools", "build"])
+    parser.add_argument("command", choices=["demo", "up", "account", "tools", "build"])
     port = os.environ.get("PORT")
-    arguments = parser.parse_args()
+    arguments, options = parser.parse_known_args()
+    if options and arguments.command != "account":
+        parser.error(f"unknown: {' '.join(options)}")
     try:
         if port and not port.isdigit():
             raise Problem(f"PORT is `{port}`, set it to a number")
@@ -519,6 +535,8 @@ def main():
                 demo(port)
             case "up":
                 up(port)
+            case "account":
+                account(options)
             case "tools":
                 install_all_tools()
             case "build":

@@ -1,7 +1,7 @@
 """A world in which the story can happen: an account with our stack in it.
 
-`LocalWorld` is the emulator. `AwsWorld` (account.py) is a real account. What both do is in `World`: the code
-that a person runs once on a real account is the code that `make demo` runs every day.
+`LocalWorld` is the emulator. `AwsWorld` (real_account.py) is a real account. What both do is in `World`, so
+`make demo` runs every day what a person runs once on a real account.
 
 Runs in `.venv-stack`, which has boto3 and the AWS CLI.
 """
@@ -56,9 +56,9 @@ class World:
     # After so many seconds a one-off schedule fires, and it may be late by so many.
     fires_in, fires_late = 2, 90
 
-    def __init__(self, prefix, folder=ROOT):
+    def __init__(self, prefix, folder=None):
         """`prefix` begins the name of everything that is made; `folder` has examples/ and the commands."""
-        self.prefix, self.folder = prefix, folder
+        self.prefix, self.folder = prefix, folder or ROOT
         self.stack_name, self.user_name, self.role_name = prefix, f"{prefix}-alice", f"{prefix}-role"
         self.gate_name, self.office_name = prefix, f"{prefix}-office"
         self.outputs, self.parameters, self.user, self.office_user = {}, {}, None, None
