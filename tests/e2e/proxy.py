@@ -17,8 +17,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Proxy:
     """A context manager. `hook(name, status)` runs after a call was answered, before its caller has it.
 
-    `headers` replace those of each request. `answers` are (status, headers): each is given once, in this order,
-    before anything is passed on. `ahead` moves the clock that answers tell (S3's `Date`) forward by so many seconds.
+    `headers` replace those of each request. `answers` are (status, headers): each is given once, in this
+    order, before anything is passed on. `ahead` moves the clock that answers tell (S3's `Date`) forward by so
+    many seconds.
     """
 
     def __init__(self, endpoint, hook=None, delay=0.0, headers=None, answers=(), ahead=0, host="127.0.0.1"):
