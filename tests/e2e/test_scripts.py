@@ -128,12 +128,14 @@ def test_the_list_the_baseline_and_older_versions_are_one_short_command_each(sta
     assert "nothing outside the list differs" in script("baseline", "check", "--arn", POLICY_ARN)
 
     new = ROOT / "examples" / "policies" / "deny-office.json"
-    printed = script("baseline", "save", "--arn", POLICY_ARN, "--file", str(new))
+    asked = script("baseline", "save", "--arn", POLICY_ARN, "--file", str(new), expect=1)
     assert (
-        "added 123.123.123.123/32" in printed
-        and f"removed {OFFICE}" in printed
-        and "outside the list differs" in printed
+        "add --yes" in asked
+        and OFFICE in account.s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
     )
+    printed = script("baseline", "save", "--yes", "--arn", POLICY_ARN, "--file", str(new))
+    assert "added 123.123.123.123/32" in printed and f"removed {OFFICE}" in printed
+    assert "statement added: {" in printed and "statement removed: {" in printed
     assert b"123.123.123.123/32" in account.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     bad = script("baseline", "save", "--arn", POLICY_ARN, "--file", str(ROOT / "Makefile"), expect=1)
     assert (

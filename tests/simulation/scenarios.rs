@@ -44,6 +44,11 @@ impl Scenario {
         Self { share, ..self }
     }
 
+    /// Whether a person deletes versions.
+    pub fn deletes_by_hand(&self) -> bool {
+        self.actors.contains(&DELETE_NEWEST)
+    }
+
     /// The members' files that are there at the start: the key, and the member's name in it.
     pub fn files(&self) -> Vec<(&'static str, &'static str)> {
         let made = |file: &str| {

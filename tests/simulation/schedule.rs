@@ -177,7 +177,11 @@ impl<'s> Schedule<'s> {
         let mut ended = self.drive().await;
         // After quiescence, and after the lease of anybody who died: the next add and the next reset just work.
         self.late.clear();
-        let rest = Duration::from_secs(14).max(self.longest_lag + Duration::from_secs(1));
+        let mut rest = Duration::from_secs(14).max(self.longest_lag + Duration::from_secs(1));
+        if self.scenario.deletes_by_hand() {
+            // For a minute nobody can tell a version that a person deleted from one that cannot be seen yet.
+            rest = Duration::from_secs(75);
+        }
         tokio::time::sleep(rest).await;
         self.options = Options::undisturbed();
         self.spawn(REPAIR.0, Actor::Add(Add::new("repair", "Z")));
@@ -209,7 +213,7 @@ impl<'s> Schedule<'s> {
         let mut current = usize::MAX;
         loop {
             // The clock moves only when every task waits: whatever an actor does next is in the queue after this.
-            let pause = if self.chance(0.1) {
+            let pause = if self.options.deviation > 0.0 && self.chance(0.1) {
                 self.rng.u64(200..1500)
             } else {
                 self.rng.u64(1..40)

@@ -250,8 +250,9 @@ impl<'a> Request<'a> {
     ) -> Response {
         let language = self.event.header("accept-language").unwrap_or_default();
         let texts = texts::preferred(language);
-        // A key that was refused is asked for anew.
-        let key = self.event.form_key().filter(|_| status_code != 401);
+        // A key that was refused is asked for anew, and one that another site's form brought is not taken over.
+        let key = self.event.form_key();
+        let key = key.filter(|_| !(401..=405).contains(&status_code));
         let parameter = |name| self.event.parameter(name).unwrap_or_default();
         let body = page::render(&View {
             texts,

@@ -91,7 +91,7 @@ pub async fn handle(
             (request.root(network.as_deref()), None)
         }
         Ok(Routed::Page) => (request.page(), None),
-        Ok(Routed::Answer(answer, release)) => (answer.respond(&request), release.map(Box::new)),
+        Ok(Routed::Answer(answer, release)) => (answer.respond(&request), release),
         Err(Rejected::Refusal(refusal)) => {
             report::refused(&refusal, &event);
             (refusal.answer().respond(&request), None)
@@ -128,7 +128,7 @@ enum Routed {
     /// The page with its button.
     Page,
     /// An answer, and what is left to do after it.
-    Answer(Answer, Option<Release>),
+    Answer(Answer, Option<Box<Release>>),
 }
 
 /// Why a request was not done.

@@ -65,7 +65,7 @@ pub(crate) async fn added(
         "targets": targets(&report.targets, "added"),
     });
     let release = notify(ctx, &report.targets, "added", report.release).await;
-    Routed::Answer(Answer::ok(body), release)
+    Routed::Answer(Answer::ok(body), release.map(Box::new))
 }
 
 /// The answer to a removal.
@@ -88,7 +88,7 @@ pub(crate) async fn removed(ctx: Context<'_>, caller: &Caller, report: RemoveRep
         "targets": targets(&report.targets, "removed"),
     });
     let release = notify(ctx, &report.targets, "removed", report.release).await;
-    Routed::Answer(Answer::ok(body), release)
+    Routed::Answer(Answer::ok(body), release.map(Box::new))
 }
 
 /// The answer to a question.

@@ -226,6 +226,9 @@ pub struct CountRules<'a> {
     pub intended: HashSet<&'a str>,
 }
 
+/// The place of a grant within its member's share: late ones after others, then by age, then by object.
+type Rank<'g> = (bool, i64, String, &'g Grant);
+
 /// COUNT: the grants that belong on the list, oldest first. Of each entry the newest object counts, if it lives and its
 /// member was not removed; of each member as many as the share allows: first what is `listed` already, then by age.
 #[must_use]
@@ -234,7 +237,7 @@ pub fn count(
     rules: &CountRules<'_>,
     listed: impl Fn(&Network) -> bool,
 ) -> Vec<Grant> {
-    let mut members: BTreeMap<Option<&Member>, Vec<(bool, i64, String, &Grant)>> = BTreeMap::new();
+    let mut members: BTreeMap<Option<&Member>, Vec<Rank<'_>>> = BTreeMap::new();
     for grant in newest_of_each_entry(grants) {
         let member = grant.key.member.as_ref();
         if is_void(rules.void, member, grant.granted_at) {

@@ -257,8 +257,11 @@ mod tests {
 
     #[test]
     fn removed_members_are_forgotten_when_their_requests_are_over() {
-        let mut record = LeaseRecord::default();
-        record.void = VoidMembers::from([("al".parse().unwrap(), 1000)]);
+        let void = VoidMembers::from([("al".parse().unwrap(), 1000)]);
+        let mut record = LeaseRecord {
+            void,
+            ..LeaseRecord::default()
+        };
         record.forget_void(1000 + VOID_SECONDS);
         assert_eq!(record.void.len(), 1);
         record.forget_void(1001 + VOID_SECONDS);

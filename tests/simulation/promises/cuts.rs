@@ -22,16 +22,11 @@ pub fn reset_holds(case: &Case<'_>, history: &History<'_>, found: &mut Vec<Strin
         let (Some(leased), Some(told)) = (case.lease(reset), reset.told) else {
             continue;
         };
-        // A person who brings an older document back brings its entries back.
-        let restored = history.views.iter().find(|view| {
-            view.from > leased && History::is_by_hand(view) && is_restored(history, view.from)
-        });
-        let until = restored.map_or(usize::MAX, |view| view.from);
-        for view in history
-            .views
-            .iter()
-            .filter(|view| view.until > told && view.from < until)
-        {
+        // A person who puts an older document in force brings its entries back, or does what no look shows for a while.
+        if history.is_restored_by_hand() {
+            continue;
+        }
+        for view in history.views.iter().filter(|view| view.until > told) {
             for extra in view.entries.difference(&baseline) {
                 let edited = history.edits().any(|edit| {
                     (edit.step > leased || unseen(history, reset, &edit))
@@ -51,11 +46,6 @@ pub fn reset_holds(case: &Case<'_>, history: &History<'_>, found: &mut Vec<Strin
     if !by_hand && history.views.iter().any(|view| missing(&view.entries)) {
         found.push("reset: the baseline's entry is missing".to_owned());
     }
-}
-
-/// Whether somebody in the console saved an old copy then, or made an older version the default.
-fn is_restored(history: &History<'_>, step: usize) -> bool {
-    !history.edits().any(|edit| edit.step == step)
 }
 
 /// Whether somebody asked for the entry and had not ended when the lease was taken.
@@ -94,11 +84,7 @@ fn unseen(history: &History<'_>, reset: &Request, edit: &Edit) -> bool {
 /// What ended, was removed or belonged to a removed member is not in force once that was answered.
 pub fn what_went_stays_away(case: &Case<'_>, history: &History<'_>, found: &mut Vec<String>) {
     let free = case.free(history);
-    let by_hand = history
-        .views
-        .iter()
-        .any(|view| History::is_by_hand(view) && is_restored(history, view.from));
-    if by_hand {
+    if history.is_restored_by_hand() {
         return;
     }
     for request in case.requests {

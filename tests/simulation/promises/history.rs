@@ -76,6 +76,14 @@ impl<'w> History<'w> {
         matches!(view.moment.cause, Cause::Edit | Cause::SetDefault)
     }
 
+    /// Whether a person ever puts a document in force that is not what was in force with something added.
+    pub fn is_restored_by_hand(&self) -> bool {
+        let is_edit = |step: usize| self.edits().any(|edit| edit.step == step);
+        self.views
+            .iter()
+            .any(|view| Self::is_by_hand(view) && !is_edit(view.from))
+    }
+
     /// What people saved.
     pub fn edits(&self) -> impl Iterator<Item = Edit> {
         let arn = self.arn;

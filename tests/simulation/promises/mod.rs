@@ -197,8 +197,8 @@ impl<'o> Case<'o> {
                 Actor::Remove { .. } => &["removed", "unchanged", "baseline_unusable"],
                 Actor::Reset => &["reset", "unchanged", "baseline_unusable"],
                 Actor::Expire => &["expired", "unchanged", "failed"],
-                Actor::RevokeMember(_) => &["revoked", "unchanged", "baseline_unusable"],
-                Actor::Rollback(_) => &["rolled_back", "unchanged", "refused", "baseline_unusable"],
+                Actor::RevokeMember(_) => &["revoked", "unchanged", "failed"],
+                Actor::Rollback(_) => &["rolled_back", "unchanged", "refused", "failed"],
                 _ => &["done"],
             };
             let odd =

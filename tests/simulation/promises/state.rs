@@ -153,11 +153,8 @@ pub fn grants_decide(case: &Case<'_>, history: &History<'_>, found: &mut Vec<Str
     let left = grants(case);
     for entry in in_force.difference(&free) {
         // What a person brought back, no grant explains.
-        let by_hand = history
-            .views
-            .iter()
-            .any(|view| History::is_by_hand(view) && view.entries.contains(entry));
-        if !by_hand && !left.keys().any(|(network, _)| network == entry) {
+        let explained = left.keys().any(|(network, _)| network == entry);
+        if !explained && !history.is_restored_by_hand() {
             found.push(format!("grants: {entry} is in force and has none"));
         }
     }

@@ -6,6 +6,8 @@
 mod accept;
 mod addresses;
 mod message;
+#[cfg(test)]
+mod tests;
 pub mod texts;
 
 use std::sync::LazyLock;
@@ -21,8 +23,26 @@ pub use addresses::{Addresses, Hosting};
 pub use message::{End, Message, Tone};
 use texts::Texts;
 
-const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
+static STYLE: LazyLock<String> = LazyLock::new(|| {
+    let spaces = [" {", "{ ", " }", ": ", "; ", ", "];
+    compact(include_str!("page.css"), &spaces)
+});
+// No string in the script holds any of these.
+static SCRIPT: LazyLock<String> =
+    LazyLock::new(|| compact(include_str!("page.js"), &[" =>", "=> ", " ===", "=== "]));
+
+/// A source without what only its maintainers need: indentation, lines that are comments, and these spaces.
+fn compact(source: &str, spaces: &[&str]) -> String {
+    let mut lines = String::with_capacity(source.len());
+    for line in source.lines().map(str::trim_start) {
+        if !line.is_empty() && !line.starts_with("//") {
+            lines.push_str(line);
+            lines.push('\n');
+        }
+    }
+    let without = |text: String, space: &&str| text.replace(space, space.trim());
+    spaces.iter().fold(lines, without)
+}
 
 /// What the page tells of the settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,7 +87,8 @@ fn source(text: &str) -> String {
 /// API and its peer.
 #[must_use]
 pub fn security_policy(addresses: &Addresses) -> String {
-    static SOURCES: LazyLock<(String, String)> = LazyLock::new(|| (source(SCRIPT), source(STYLE)));
+    static SOURCES: LazyLock<(String, String)> =
+        LazyLock::new(|| (source(&SCRIPT), source(&STYLE)));
     let (script, style) = &*SOURCES;
     let space = if addresses.peer.is_empty() { "" } else { " " };
     let peer = addresses.peer_origin().unwrap_or_default();
@@ -82,7 +103,7 @@ fn script_texts(texts: &Texts) -> String {
         let text = |(name, text): (&str, &str)| (name.to_owned(), text.into());
         pairs.map(text).collect::<Map<_, _>>().into()
     };
-    let mut all = object(&mut texts.all());
+    let mut all = object(&mut texts.of_script());
     if let Some(all) = all.as_object_mut() {
         let errors = object(&mut texts.errors.iter().copied());
         all.insert("errors".to_owned(), errors);
@@ -109,7 +130,7 @@ pub fn render(view: &View<'_>) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="robots" content="noindex";
                 title { (message.heading) " – " (texts.title) }
-                style { (PreEscaped(STYLE)) }
+                style { (PreEscaped(STYLE.as_str())) }
             }
             body {
                 main data-own=(own) data-peer=(addresses.peer) data-description=(settings.reset_description)
@@ -118,7 +139,7 @@ pub fn render(view: &View<'_>) -> String {
                     (card(view))
                     (form(view))
                     section #entries hidden[message.entries.as_ref().is_none_or(Vec::is_empty)] {
-                        h2 #entries-title tabindex="-1" { (texts.entries) }
+                        h2 { (texts.entries) }
                         ul #list {
                             @for (network, end) in message.entries.iter().flatten() { (entry(view, network, Some(*end))) }
                         }
@@ -133,7 +154,7 @@ pub fn render(view: &View<'_>) -> String {
                     }
                 }
                 script #texts type="application/json" { (PreEscaped(script_texts(texts))) }
-                script { (PreEscaped(SCRIPT)) }
+                script { (PreEscaped(SCRIPT.as_str())) }
             }
         }
     }
@@ -151,6 +172,7 @@ fn card(view: &View<'_>) -> Markup {
                 path d="M5 12.5 10 17.5 19 7.5" {}
                 path d="M6 12H18" {}
                 path d="M12 5V13.5M12 18.4V18.5" {}
+                path d="M9 9.5A3 3 0 1 1 13.7 11.9Q12 13 12 14.6M12 18.4V18.5" {}
             }
             div role="status" { h2 #heading tabindex="-1" { (message.heading) } }
             p #until { @if let Some(end) = message.end { (until(texts, end)) } }
@@ -176,19 +198,33 @@ fn form(view: &View<'_>) -> Markup {
         ..
     } = *view;
     let own = view.addresses.own.as_str();
+    // Both may come from a link of somebody else: no words of theirs on our page.
+    let of_form = |text: &str, others: &str| {
+        text.len() < 50
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_hexdigit() || others.as_bytes().contains(&b))
+    };
+    let ip = if of_form(ip, ".:/") { ip } else { "" };
     let mut choices = vec![("1h", texts.one_hour)];
     if settings.max_entry_hours >= 4 {
         choices.push(("4h", texts.four_hours));
     }
     choices.push(("", texts.reset));
-    if !choices.iter().any(|(value, _)| *value == duration) {
+    let known = choices.iter().any(|(value, _)| *value == duration);
+    let duration = if known || of_form(duration, "mh") {
+        duration
+    } else {
+        ""
+    };
+    if !known && !duration.is_empty() {
         choices.push((duration, duration));
     }
     html! {
         form #form method="post" action=(format!("{own}add")) {
             p #secret hidden[!key.is_empty()] {
                 label for="key" { (texts.key) }
-                input #key name="key" type="password" value=(key) required[!settings.open_access] autocomplete="off" aria-describedby="hint";
+                input #key name="key" type="password" value=(key) required[!settings.open_access && key.is_empty()] autocomplete="off" aria-describedby="hint";
                 span #hint { (texts.key_hint) }
             }
             @if !ip.is_empty() {

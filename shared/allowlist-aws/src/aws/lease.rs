@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::error_kind::ErrorKind;
 use super::state_bucket::{StateBucket, is_missing};
+use crate::Boxed;
 
 /// S3's times are whole seconds: an age computed from two of them may be one second too high.
 const CLOCK_GRAIN: i64 = 1;
@@ -146,48 +147,50 @@ impl StateBucket {
     ///
     /// # Errors
     /// [`Error::State`] when it is not what this project writes; [`Error::Aws`], [`Error::Throttled`].
-    pub async fn lease(&self) -> Result<StoredLease, Error> {
-        let date = ServerDate::default();
-        let get = self
-            .client
-            .get_object()
-            .bucket(&self.bucket)
-            .key(LEASE_OBJECT);
-        let answer = match get.customize().interceptor(date.clone()).send().await {
-            Ok(answer) => answer,
-            Err(e) if is_missing(&e) => {
-                return Ok(StoredLease {
-                    etag: None,
-                    record: LeaseRecord::default(),
-                    written_at: 0,
-                    clock: date.clock(),
-                    expired: false,
-                });
-            }
-            Err(e) => {
-                return Err(ErrorKind::report(
-                    e,
-                    "s3:GetObject",
-                    &self.location(LEASE_OBJECT),
-                ));
-            }
-        };
-        let clock = date.clock();
-        let written_at = answer.last_modified().map(DateTime::secs);
-        let etag = answer.e_tag().map(str::to_owned);
-        let text = self.body(LEASE_OBJECT, answer.body).await?;
-        let record = serde_json::from_str(&text).map_err(|e| Error::State {
-            key: LEASE_OBJECT.to_owned(),
-            reason: format!("it is not a lease ({e}): restore its previous version"),
-        })?;
-        let age = written_at.map(|then| clock.now() - then);
-        let expired = age.is_some_and(|age| age >= LEASE.as_secs() as i64 + CLOCK_GRAIN);
-        Ok(StoredLease {
-            etag,
-            record,
-            written_at: written_at.unwrap_or_default(),
-            clock,
-            expired,
+    pub fn lease(&self) -> Boxed<'_, Result<StoredLease, Error>> {
+        Box::pin(async move {
+            let date = ServerDate::default();
+            let get = self
+                .client
+                .get_object()
+                .bucket(&self.bucket)
+                .key(LEASE_OBJECT);
+            let answer = match get.customize().interceptor(date.clone()).send().await {
+                Ok(answer) => answer,
+                Err(e) if is_missing(&e) => {
+                    return Ok(StoredLease {
+                        etag: None,
+                        record: LeaseRecord::default(),
+                        written_at: 0,
+                        clock: date.clock(),
+                        expired: false,
+                    });
+                }
+                Err(e) => {
+                    return Err(ErrorKind::report(
+                        e,
+                        "s3:GetObject",
+                        &self.location(LEASE_OBJECT),
+                    ));
+                }
+            };
+            let clock = date.clock();
+            let written_at = answer.last_modified().map(DateTime::secs);
+            let etag = answer.e_tag().map(str::to_owned);
+            let text = self.body(LEASE_OBJECT, answer.body).await?;
+            let record = serde_json::from_str(&text).map_err(|e| Error::State {
+                key: LEASE_OBJECT.to_owned(),
+                reason: format!("it is not a lease ({e}): restore its previous version"),
+            })?;
+            let age = written_at.map(|then| clock.now() - then);
+            let expired = age.is_some_and(|age| age >= LEASE.as_secs() as i64 + CLOCK_GRAIN);
+            Ok(StoredLease {
+                etag,
+                record,
+                written_at: written_at.unwrap_or_default(),
+                clock,
+                expired,
+            })
         })
     }
 

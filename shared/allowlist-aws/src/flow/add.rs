@@ -249,7 +249,7 @@ impl<'a> Adder<'a> {
         if deleted.is_err() && holds(Invariant::DeleteFate) {
             return Err(self.keep_lease(lease, &plan).await.into());
         }
-        capture_policies(ctx, &mut plan.publications, &plan.grants).await;
+        capture_policies(ctx, &mut plan.publications, &plan.grants, lease.clock).await;
         let served = plan.served(key, &ctx.config.gate_sids);
         let added = targets.iter().any(|outcome| outcome.wrote);
         let release = Some(Release::new(ctx, lease, &plan.publications, served));

@@ -16,7 +16,8 @@ use futures_util::future::{join_all, try_join_all};
 use super::Context;
 use super::gap::is_own;
 use super::publication::{Publication, Published};
-use super::view::TargetView;
+use super::view::{TargetView, is_recent};
+use crate::aws::lease::Clock;
 
 /// Whether a baseline may be captured from `before`, and which one it would be: without anybody's temporary entries.
 /// Where versions of ours exist already, somebody has deleted the baseline: what is in force now is none.
@@ -59,6 +60,7 @@ async fn capture(
     ctx: Context<'_>,
     publication: &Publication<'_>,
     grants: &[Grant],
+    clock: Clock,
 ) -> Result<(), Error> {
     let Some(Ok(Published::Verified(Some(version)))) = publication.result else {
         return Ok(());
@@ -68,7 +70,7 @@ async fn capture(
         let current = &publication.current.document;
         return save(ctx, publication.target(), current, &[]).await;
     }
-    let before = before_us(ctx, publication, version).await?;
+    let before = before_us(ctx, publication, version, clock).await?;
     save(ctx, publication.target(), &before, grants).await
 }
 
@@ -77,6 +79,7 @@ async fn before_us(
     ctx: Context<'_>,
     publication: &Publication<'_>,
     version: VersionId,
+    clock: Clock,
 ) -> Result<Document, Error> {
     let Some(first) = publication.intents.first() else {
         return Ok(publication.base.clone());
@@ -96,6 +99,10 @@ async fn before_us(
         match read(id).await? {
             Some(document) if is_own(&publication.intents, id, target, &document)? => break,
             Some(document) => before = Some(document),
+            // INVARIANT (UnreadStays): what an older version holds is not the baseline in its place.
+            None if is_recent(first.at, clock) && holds(Invariant::UnreadStays) => {
+                return Err(Error::Busy(format!("version {id} cannot be read yet")));
+            }
             None => {}
         }
     }
@@ -126,12 +133,13 @@ pub(super) async fn capture_policies(
     ctx: Context<'_>,
     publications: &mut [Publication<'_>],
     grants: &[Grant],
+    clock: Clock,
 ) {
     let firsts = publications
         .iter_mut()
         .filter(|publication| publication.captures);
     join_all(firsts.map(async |publication| {
-        if let Err(e) = capture(ctx, publication, grants).await {
+        if let Err(e) = capture(ctx, publication, grants, clock).await {
             let arn = publication.target().arn();
             tracing::error!(
                 outcome = "baseline_not_captured",

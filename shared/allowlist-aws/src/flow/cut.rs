@@ -19,6 +19,7 @@ use super::publication::{Publication, targets_after};
 use super::publish::publish;
 use super::view::{TargetView, View, counted, networks};
 use super::{Context, PartialFailure, TargetOutcome, report_foreign_objects};
+use crate::Boxed;
 use crate::aws::lease::{Lease, StoredLease};
 
 /// What is taken away.
@@ -144,25 +145,27 @@ struct Plan<'a> {
 ///
 /// # Errors
 /// [`PartialFailure`], naming every target that was left as it was.
-pub async fn cut(
-    ctx: Context<'_>,
-    targets: &[&Target],
-    cut: &Cut,
+pub fn cut<'f>(
+    ctx: Context<'f>,
+    targets: &'f [&'f Target],
+    cut: &'f Cut,
     dry_run: bool,
-) -> Result<CutReport, PartialFailure> {
-    if cut.needs_grants() {
-        let listing = ctx.read(ctx.aws.state.grants()).await?;
-        report_foreign_objects(&listing.foreign);
-        let now = listing.clock.now();
-        if cut.ended(ctx, &listing.grants, now, now).is_empty() {
-            return Ok(nothing(listing.grants));
+) -> Boxed<'f, Result<CutReport, PartialFailure>> {
+    Box::pin(async move {
+        if cut.needs_grants() {
+            let listing = ctx.read(ctx.aws.state.grants()).await?;
+            report_foreign_objects(&listing.foreign);
+            let now = listing.clock.now();
+            if cut.ended(ctx, &listing.grants, now, now).is_empty() {
+                return Ok(nothing(listing.grants));
+            }
         }
-    }
-    if dry_run {
-        rehearse(ctx, targets, cut).await
-    } else {
-        execute(ctx, targets, cut).await
-    }
+        if dry_run {
+            rehearse(ctx, targets, cut).await
+        } else {
+            execute(ctx, targets, cut).await
+        }
+    })
 }
 
 fn nothing(remaining: Vec<Grant>) -> CutReport {

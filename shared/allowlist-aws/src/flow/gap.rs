@@ -78,10 +78,10 @@ impl TargetView<'_> {
                     .await?
             }
         };
-        Ok(read.map_or_else(
+        read.map_or_else(
             || self.current().map(|current| current.document.clone()),
             Ok,
-        )?)
+        )
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::publication::{Publication, Versions};
 use super::{Context, pause};
+use crate::Boxed;
 use crate::aws::lease::{Lease, StoredLease, until};
 use crate::aws::managed_policy::Deletion;
 use crate::aws::{Aws, WRITE_TIMEOUT};
@@ -226,55 +227,57 @@ impl Release {
 
     /// Prunes, oldest version first, and gives the lease back, within what is left of the invocation's time. What fails
     /// is logged: the lease runs out by itself, and the next writer prunes.
-    pub async fn run(mut self) {
-        // The deadline leaves a reserve for this.
-        let end = self.deadline + Duration::from_secs(1);
-        let prune = async |(target, versions): &mut (allowlist::Target, Versions)| {
-            while let Some(id) = versions.surplus() {
-                if Instant::now() + WRITE_TIMEOUT > self.lease.ends {
-                    break;
-                }
-                let iam = self.aws.iam(target);
-                match iam.delete_version(target.arn(), id).await {
-                    Deletion::Deleted | Deletion::WasGone => versions.forget(id),
-                    Deletion::IsDefault => break,
-                    Deletion::NotNow(e) | Deletion::Refused(e) => {
-                        tracing::warn!(
-                            outcome = "not_pruned",
-                            target.arn = target.arn(),
-                            target.version = %id,
-                            error = e.chain(),
-                            "version {id} of {} was not deleted: the next change deletes it",
-                            target.arn()
-                        );
+    pub fn run(mut self) -> Boxed<'static, ()> {
+        Box::pin(async move {
+            // The deadline leaves a reserve for this.
+            let end = self.deadline + Duration::from_secs(1);
+            let prune = async |(target, versions): &mut (allowlist::Target, Versions)| {
+                while let Some(id) = versions.surplus() {
+                    if Instant::now() + WRITE_TIMEOUT > self.lease.ends {
                         break;
                     }
+                    let iam = self.aws.iam(target);
+                    match iam.delete_version(target.arn(), id).await {
+                        Deletion::Deleted | Deletion::WasGone => versions.forget(id),
+                        Deletion::IsDefault => break,
+                        Deletion::NotNow(e) | Deletion::Refused(e) => {
+                            tracing::warn!(
+                                outcome = "not_pruned",
+                                target.arn = target.arn(),
+                                target.version = %id,
+                                error = e.chain(),
+                                "version {id} of {} was not deleted: the next change deletes it",
+                                target.arn()
+                            );
+                            break;
+                        }
+                    }
+                }
+            };
+            let prunes = join_all(self.prunes.iter_mut().map(prune));
+            if tokio::time::timeout_at(end, prunes).await.is_err() {
+                tracing::warn!(
+                    outcome = "not_pruned",
+                    "there was no time left to delete old versions"
+                );
+            }
+            for (target, versions) in &self.prunes {
+                if let Some(record) = self.record.targets.get_mut(target.arn()) {
+                    record.ids = versions.ids();
                 }
             }
-        };
-        let prunes = join_all(self.prunes.iter_mut().map(prune));
-        if tokio::time::timeout_at(end, prunes).await.is_err() {
+            let update = self.aws.state.update_lease(&mut self.lease, self.record);
+            let reason = match tokio::time::timeout_at(end, update).await {
+                Ok(Ok(true)) => return,
+                Ok(Ok(false)) => "it ran out before".to_owned(),
+                Ok(Err(e)) => e.chain(),
+                Err(_) => "there was no time left".to_owned(),
+            };
             tracing::warn!(
-                outcome = "not_pruned",
-                "there was no time left to delete old versions"
+                outcome = "lease_not_released",
+                error = reason,
+                "the lease was not given back ({reason}): it runs out by itself"
             );
-        }
-        for (target, versions) in &self.prunes {
-            if let Some(record) = self.record.targets.get_mut(target.arn()) {
-                record.ids = versions.ids();
-            }
-        }
-        let update = self.aws.state.update_lease(&mut self.lease, self.record);
-        let reason = match tokio::time::timeout_at(end, update).await {
-            Ok(Ok(true)) => return,
-            Ok(Ok(false)) => "it ran out before".to_owned(),
-            Ok(Err(e)) => e.chain(),
-            Err(_) => "there was no time left".to_owned(),
-        };
-        tracing::warn!(
-            outcome = "lease_not_released",
-            error = reason,
-            "the lease was not given back ({reason}): it runs out by itself"
-        );
+        })
     }
 }

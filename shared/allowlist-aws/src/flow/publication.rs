@@ -11,9 +11,9 @@ use allowlist::lease::{Intent, TargetRecord, Writer};
 use allowlist::target::Target;
 use allowlist::versions::{MAX_VERSIONS, VERSIONS_AFTER_PRUNE, VersionId};
 
+use super::TargetOutcome;
 use super::gap::MergeBase;
 use super::view::{Current, TargetView};
-use super::TargetOutcome;
 use crate::aws::lease::Lease;
 
 /// How many replaced documents of a role are remembered: more than are written while IAM lags.

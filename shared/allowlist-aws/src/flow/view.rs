@@ -19,6 +19,7 @@ use futures_util::future::{join, join_all, try_join};
 
 use super::gap::MergeBase;
 use super::{Context, TargetOutcome, pause};
+use crate::Boxed;
 use crate::aws::lease::Clock;
 
 /// How often IAM is asked again when a version that must exist cannot be seen.
@@ -112,40 +113,45 @@ impl<'a> View<'a> {
         Self::load(ctx, targets, record, clock, true).await
     }
 
-    async fn load(
+    fn load<'f>(
         ctx: Context<'a>,
-        targets: &[&'a Target],
-        record: &LeaseRecord,
+        targets: &'f [&'a Target],
+        record: &'f LeaseRecord,
         clock: Clock,
         holder: bool,
-    ) -> Result<Self, Error> {
-        let one = async |target: &'a Target| {
-            let record = record.target(target.arn());
-            let current = async {
-                match target.kind() {
-                    TargetKind::Policy => policy(ctx, target, &record, clock, holder).await,
-                    TargetKind::Role => role(ctx, target, &record, clock).await.map(Some),
-                }
+    ) -> Boxed<'f, Result<Self, Error>>
+    where
+        'a: 'f,
+    {
+        Box::pin(async move {
+            let one = async |target: &'a Target| {
+                let record = record.target(target.arn());
+                let current = async {
+                    match target.kind() {
+                        TargetKind::Policy => policy(ctx, target, &record, clock, holder).await,
+                        TargetKind::Role => role(ctx, target, &record, clock).await.map(Some),
+                    }
+                };
+                let baseline = ctx.read(ctx.aws.state.baseline(target));
+                let (current, baseline) = try_join(current, baseline)
+                    .await
+                    .map_err(|e| e.at(target.arn()))?;
+                Ok(TargetView {
+                    target,
+                    record,
+                    baseline,
+                    current,
+                })
             };
-            let baseline = ctx.read(ctx.aws.state.baseline(target));
-            let (current, baseline) = try_join(current, baseline)
-                .await
-                .map_err(|e| e.at(target.arn()))?;
-            Ok(TargetView {
-                target,
-                record,
-                baseline,
-                current,
+            let all = join_all(targets.iter().map(|target| one(target)));
+            let (targets, listing) = join(all, ctx.read(ctx.aws.state.grants())).await;
+            let listing = listing?;
+            Ok(Self {
+                targets,
+                grants: listing.grants,
+                foreign_objects: listing.foreign,
+                clock: listing.clock,
             })
-        };
-        let all = join_all(targets.iter().map(|target| one(target)));
-        let (targets, listing) = join(all, ctx.read(ctx.aws.state.grants())).await;
-        let listing = listing?;
-        Ok(Self {
-            targets,
-            grants: listing.grants,
-            foreign_objects: listing.foreign,
-            clock: listing.clock,
         })
     }
 }
