@@ -11,6 +11,7 @@ mod state;
 use std::collections::{BTreeMap, BTreeSet};
 
 use fakes::Op;
+use fakes::world::Reply;
 
 use crate::actors::{Actor, Add};
 use crate::outcome::{Outcome, Request};
@@ -101,13 +102,20 @@ impl<'o> Case<'o> {
         }
         let prefix = format!("grants/{}/{}@", net(add.net).replace('/', "_"), add.member);
         let calls = self.outcome.world.calls.iter();
-        let mut ends = calls
-            .filter(|call| call.author == request.author)
-            .filter_map(|call| match &call.op {
-                Op::PutObject { key, .. } => key.strip_prefix(&prefix),
-                _ => None,
-            });
-        let end = ends.next()?.strip_suffix(".json")?.parse().ok()?;
+        let own = calls.filter(|call| call.author == request.author);
+        let (mut put, mut seen) = (None, None);
+        for call in own {
+            match (&call.op, &call.reply) {
+                (Op::PutObject { key, .. }, _) => put = put.or(key.strip_prefix(&prefix)),
+                // Nothing is put where the very same entry is there already: of a request in the same second.
+                (_, Reply::Listing { objects, .. }) if request.word_is(&["already_allowed"]) => {
+                    let mut keys = objects.iter().map(|(key, _)| key);
+                    seen = keys.find_map(|key| key.strip_prefix(&prefix));
+                }
+                _ => {}
+            }
+        }
+        let end = put.or(seen)?.strip_suffix(".json")?.parse().ok()?;
         Some(Some(end))
     }
 
