@@ -107,11 +107,9 @@ impl<'a> Message<'a> {
             return Self::of_removal(body, texts);
         }
         let allowed = body.get("allowed").and_then(Value::as_bool);
-        let has_members = |members: &Vec<Value>| !members.is_empty();
-        let members = body.get("members").and_then(Value::as_array);
         let end = match (allowed, text("ends")) {
             (Some(false), _) => None,
-            (Some(true), None) if !members.is_some_and(has_members) => Some(End::Never),
+            (Some(true), None) if text("granted_at").is_none() => Some(End::Never),
             (_, ends) => Some(End::of(ends)),
         };
         let soon = text("status") == Some("added");

@@ -93,6 +93,15 @@ fn a_permanent_network_is_in_for_good() {
 }
 
 #[test]
+fn an_entry_without_a_name_is_not_permanent() {
+    let body = json!({"network": "51.44.71.80/32", "allowed": true, "granted_at": "2026-11-24T08:00:00Z", "ends": null, "members": [], "entries": []});
+    assert_holds(
+        &answer(&json!({}), body),
+        &["You are in", "until the next reset", DAILY],
+    );
+}
+
+#[test]
 fn a_status_shows_the_own_entries_with_a_button_each() {
     let body = json!({
         "network": "51.44.71.80/32", "allowed": false, "granted_at": null, "ends": null, "members": [],
