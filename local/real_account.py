@@ -77,9 +77,9 @@ class AwsWorld(World):
         found = self.session.get_credentials().get_frozen_credentials()
         return found.access_key, found.secret_key, found.token
 
-    def client(self, service, user=None, region=None, number=0, **options):
+    def client(self, service, user=None, region=None, number=0):
         if user:
-            return super().client(service, user, region, number, **options)
+            return super().client(service, user, region, number)
         # The session renews what it has; a role's credentials end after an hour.
         name = (service, region, number)
         if name not in self.clients:

@@ -120,13 +120,9 @@ def build_environment():
     # that cargo-lambda gives to Cargo; this one is added to them.
     cargo = os.environ.get("CARGO_HOME") or pathlib.Path.home() / ".cargo"
     flags = f"--remap-path-prefix={ROOT}=/ip-gate --remap-path-prefix={cargo}=/cargo"
-    return {
-        **os.environ,
-        "PATH": path,
-        "CARGO_BUILD_RUSTFLAGS": flags,
-        "SAM_CLI_TELEMETRY": "0",
-        "AWS_DEFAULT_REGION": REGION,
-    }
+    # Cargo splits the flags at spaces: a folder with a space keeps its name in the binaries.
+    mapped = {} if len(flags.split()) > 2 else {"CARGO_BUILD_RUSTFLAGS": flags}
+    return {**os.environ, **mapped, "PATH": path, "SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": REGION}
 
 
 def architecture():
