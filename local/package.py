@@ -47,7 +47,7 @@ def check_architecture(wanted, built=BUILT):
         if found != wanted:
             raise Problem(
                 f"{name} was built for {found}, not for {wanted}: run `make build ARCHITECTURE={wanted}` "
-                f"on a machine with that processor, or `make build ARCHITECTURE={found}` to deploy for {found}"
+                f"on a machine with that processor, or `make build ARCHITECTURE={found}` for {found}"
             )
 
 

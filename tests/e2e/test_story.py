@@ -1,4 +1,4 @@
-"""The story is strict: one wrong answer fails the demo, and a question that breaks does not end the others."""
+"""The story is strict: one wrong answer fails the demo. A question that breaks does not end the others."""
 
 import pytest
 
