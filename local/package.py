@@ -22,7 +22,7 @@ from stack import BUILT, ROOT, VENVS, Problem, say
 from stack import architecture as wanted_architecture
 
 FUNCTIONS = {"AddIpFunction": "add-ip", "ResetPolicyFunction": "reset-policy"}
-FILES = ["samconfig.toml", "LICENSE", "README.md", "CHANGELOG.md"]
+FILES = ["samconfig.toml", "LICENSE", "README.md", "README.ja.md", "CHANGELOG.md"]
 FOLDERS = ["examples", "scripts", "docs"]
 # e_machine: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
 MACHINES = {62: "x86_64", 183: "arm64"}
