@@ -150,8 +150,8 @@ def build():
     built.write_text(package.only_architecture(built.read_text(), wanted))
 
 
-def local_template():
-    """The built template without what cannot hold in the emulator.
+def local_template(source=BUILT / "template.yaml", target=BUILT / "template-local.yaml"):
+    """Writes a template without what cannot hold in the emulator.
 
     - The bucket policy: the emulator speaks plain HTTP, which the TLS-only statement refuses. And it takes
       the ARN of a role's session for `aws:PrincipalArn`, where AWS takes the role's: it would refuse the
@@ -162,12 +162,11 @@ def local_template():
     The template has no switch for this. `test_rendered_policies.py` and `test_queries.py` look at what is
     taken out here.
     """
-    lines = (BUILT / "template.yaml").read_text().splitlines()
+    lines = source.read_text().splitlines()
     lines = without_block(lines, "StateBucketPolicy:")
     lines = without_block(lines, "Condition:", after="Sid: CreateBaseline")
     for query in SAVED_QUERIES:
         lines = without_block(lines, f"{query}:")
-    target = BUILT / "template-local.yaml"
     target.write_text("\n".join(lines) + "\n")
     return target
 

@@ -10,7 +10,7 @@ import pytest
 
 import package
 from report import DIFFERENT, Report
-from stack import BUILD, BUILT, ROOT, STACK, Problem, without_block
+from stack import BUILD, BUILT, ROOT, STACK, Problem, local_template
 from story import tell
 from world import LocalWorld
 
@@ -69,11 +69,8 @@ class PackageWorld(LocalWorld):
 
 def test_from_the_package_alone_a_member_is_added_let_in_reset_and_removed(unpacked, tools):
     template = unpacked / "template.yaml"
-    # What the emulator cannot hold, as for the local stack (`stack.local_template`).
-    lines = without_block(template.read_text().splitlines(), "StateBucketPolicy:")
-    lines = without_block(lines, "Condition:", after="Sid: CreateBaseline")
     kept = template.read_bytes()
-    template.write_text("\n".join(lines) + "\n")
+    local_template(template, template)
     before = {path for path in unpacked.rglob("*") if path.is_file()}
     report = Report("the package")
     try:
