@@ -19,6 +19,7 @@ import tempfile
 import zipfile
 
 from stack import BUILT, ROOT, VENVS, Problem, say
+from stack import architecture as wanted_architecture
 
 FUNCTIONS = {"AddIpFunction": "add-ip", "ResetPolicyFunction": "reset-policy"}
 FILES = ["samconfig.toml", "LICENSE", "README.md", "README.ja.md", "CHANGELOG.md"]
@@ -45,8 +46,8 @@ def check_architecture(wanted, built=BUILT):
         found = architecture_of(built / name / "bootstrap")
         if found != wanted:
             raise Problem(
-                f"{name} was built for {found}, not for {wanted}: run `make build ARCHITECTURE={found}` "
-                f"to deploy on {found}, or build on a machine with a processor of the kind {wanted}"
+                f"{name} was built for {found}, not for {wanted}: run `make build ARCHITECTURE={wanted}` "
+                f"on a machine with that processor, or `make build ARCHITECTURE={found}` for {found}"
             )
 
 
@@ -103,7 +104,7 @@ def contents(architecture):
 def package(target=ROOT / "dist"):
     """-> the path of the package"""
     architecture = architecture_of(BUILT / "AddIpFunction" / "bootstrap")
-    check_architecture(os.environ.get("ARCHITECTURE") or architecture)
+    check_architecture(wanted_architecture() if os.environ.get("ARCHITECTURE") else architecture)
     name = f"ip-gate-{version()}-{architecture}"
     target.mkdir(exist_ok=True)
     path = target / f"{name}.zip"
