@@ -4,11 +4,14 @@ mod add;
 mod admin;
 mod faults;
 mod lag;
+mod members;
 mod notices;
 mod page;
 mod requests;
 mod roles;
 mod round_trips;
+mod security;
+mod strangers;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
