@@ -2,11 +2,13 @@
 
 mod add;
 mod admin;
+mod entries;
 mod faults;
 mod lag;
 mod members;
 mod notices;
 mod page;
+mod removals;
 mod requests;
 mod roles;
 mod round_trips;
