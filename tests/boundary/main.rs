@@ -2,6 +2,7 @@
 
 mod add;
 mod admin;
+mod cutoff;
 mod entries;
 mod faults;
 mod lag;
