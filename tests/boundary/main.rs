@@ -15,6 +15,7 @@ mod roles;
 mod round_trips;
 mod security;
 mod strangers;
+mod targets;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
