@@ -16,6 +16,7 @@ mod round_trips;
 mod security;
 mod strangers;
 mod targets;
+mod upgrade;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
