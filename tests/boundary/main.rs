@@ -17,6 +17,7 @@ mod security;
 mod strangers;
 mod targets;
 mod upgrade;
+mod versions;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
