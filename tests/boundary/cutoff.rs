@@ -377,3 +377,21 @@ async fn the_size_of_the_copies_counts() {
     let answer = script.caller(1).event(off, add_event("alice", HOME)).await;
     assert_eq!(answer.word(), "added");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_trust_policy_gets_no_copy() {
+    let role = "arn:aws:iam::444455556666:role/team/jump";
+    for (name, trust) in policies() {
+        if !name.starts_with("trust-") {
+            continue;
+        }
+        let mut world = World::default();
+        world.add_role(role, &trust);
+        let script = Script::new(world);
+        let config = add_config(&[("POLICY_ARNS", ""), ("ROLE_ARNS", role), CUTOFF]);
+        let answer = script.caller(1).event(config, add_event("alice", HOME)).await;
+        assert_eq!(answer.word(), "added", "{name}: {answer:?}");
+        let trust = script.world.lock().trust("jump");
+        assert!(trust.contains("51.44.71.80/32") && !trust.contains("DateGreaterThan"));
+    }
+}

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::gate::{Entry, Gate};
 use crate::grant::Grant;
 use crate::network::Network;
-use crate::target::Target;
+use crate::target::{Target, TargetKind};
 
 /// What a decision needs to know about one target.
 #[derive(Clone, Debug)]
@@ -187,7 +187,8 @@ impl TargetRules<'_> {
         gate: &Gate,
         granted: &Granted,
     ) -> Result<Document, Error> {
-        let Some(until) = granted.cutoff.filter(|_| gate.has_deny(document)) else {
+        let can_enforce = self.target.kind() == TargetKind::Policy && gate.has_deny(document);
+        let Some(until) = granted.cutoff.filter(|_| can_enforce) else {
             return Ok(document.clone());
         };
         let Baseline { document: baseline, gate: permanent, .. } = self.baseline()?;

@@ -10,6 +10,7 @@ use allowlist::grant::{Grant, GrantKey, Member};
 use allowlist::lease::LeaseRecord;
 use allowlist::network::Network;
 use allowlist::notice::Addition;
+use allowlist::target::TargetKind;
 
 use super::capture::may_capture;
 use super::gap::MergeBase;
@@ -126,16 +127,18 @@ fn not_counted(ctx: Context<'_>, own: &GrantKey, grants: &[Grant], counted: &[Gr
     Error::TooManyEntries { held, limit: ctx.config.max_grants_per_member }
 }
 
-/// The baseline that a decision needs: with a cutoff the stored one, or the one that is about to be captured.
+/// The baseline that a decision needs: for a policy with a cutoff the stored one, or the one that is about to be
+/// captured.
 fn baseline(
     ctx: Context<'_>,
     view: &TargetView<'_>,
     base: &MergeBase,
     grants: &[Grant],
 ) -> Result<Option<Baseline>, Error> {
-    match (&view.baseline, ctx.config.cutoff()) {
-        (None, _) => may_capture(ctx, view, &base.document, grants).map(Some),
-        (Some(_), Some(_)) => view.usable_baseline(ctx).map(Some),
-        (Some(_), None) => Ok(None),
+    let has_cutoff = ctx.config.cutoff().is_some() && view.target.kind() == TargetKind::Policy;
+    match view.baseline {
+        None => may_capture(ctx, view, &base.document, grants).map(Some),
+        Some(_) if has_cutoff => view.usable_baseline(ctx).map(Some),
+        Some(_) => Ok(None),
     }
 }
