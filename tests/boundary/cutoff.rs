@@ -209,6 +209,16 @@ async fn an_answer_names_the_earlier_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_entry_that_is_there_already_keeps_its_end() {
+    let script = Script::new(office());
+    add(&script, "alice", HOME).await;
+    pass(3600).await;
+    let answer = add(&script, "alice", HOME).await;
+    assert_eq!(answer.word(), "already_allowed");
+    assert_eq!(answer.body["ends"], "2027-01-15T10:00:00Z");
+}
+
+#[tokio::test(start_paused = true)]
 async fn near_the_cutoff_nobody_is_told_that_they_are_in_already() {
     let script = Script::new(office());
     add(&script, "alice", HOME).await;

@@ -159,6 +159,19 @@ async fn a_renewal_leaves_other_members_grants_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_permanently_in_is_told_no_end() {
+    for hours in ["0", "2"] {
+        let script = Script::new(office());
+        let config = add_config(&[("CUTOFF_HOURS", hours)]);
+        let event = add_event_for("alice", "123.123.123.123", "1h");
+        let answer = script.caller(1).event(config, event).await;
+        assert_eq!(answer.word(), "already_allowed");
+        assert_eq!(answer.body["ends"], Value::Null, "{answer:?}");
+        assert_eq!(grants(&script), Vec::<String>::new());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reset_ends_entries_whose_time_is_not_over() {
     let script = Script::new(office());
     add_for(&script, "alice", HOME, "1d").await;

@@ -188,10 +188,12 @@ async fn route(
         (_, member) => {
             let end = duration.map(|seconds| stored.clock.now().saturating_add(seconds));
             let key = GrantKey { network: caller.network, member, end };
-            let ends = report::ends(&key, &config.config, stored.clock.now());
             let request = AddRequest { key };
             match add(ctx, stored, &request).await {
-                Ok(done) => Ok(report::added(ctx, &caller, done, ends).await),
+                Ok(done) => {
+                    let ends = report::ends(&request.key, &config.config, done.granted_at);
+                    Ok(report::added(ctx, &caller, done, ends).await)
+                }
                 Err(failure) if failure.kind() == "unauthorized" => {
                     Err(Refusal::Unauthorized.into())
                 }

@@ -65,6 +65,12 @@ impl<'a> Plan<'a> {
         Ok(Self { edit, publications, counted, grants })
     }
 
+    /// When the own grant was given.
+    pub(super) fn granted_at(&self, own: &GrantKey) -> Option<i64> {
+        let grant = self.grants.iter().find(|grant| grant.key == *own);
+        grant.map(|grant| grant.granted_at)
+    }
+
     /// The older objects of an entry, which its new one replaces.
     pub(super) fn older(&self, own: &GrantKey) -> Vec<GrantKey> {
         let is_older = |key: &&GrantKey| key.is_same_entry(own) && *key != own;
