@@ -287,6 +287,18 @@ async fn an_old_grant_is_not_published_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_next_add_ends_what_is_over() {
+    let script = Script::new(office());
+    add(&script, "alice", HOME).await;
+    pass(HOURS).await;
+    assert_eq!(add(&script, "bob", "51.44.71.81").await.word(), "added");
+    // Its date has moved on: what stayed on the list would be let in again.
+    assert_eq!(date(&script).as_deref(), Some("2027-01-15T12:00:00Z"));
+    let entries = script.world.lock().entries(POLICY);
+    assert_eq!(entries, [OFFICE, "51.44.71.81/32"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_administrators_see_holds_no_copies() {
     let script = Script::new(office());
     add(&script, "alice", HOME).await;

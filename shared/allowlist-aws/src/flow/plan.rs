@@ -6,7 +6,7 @@ use allowlist::baseline::Baseline;
 use allowlist::edit::{Edit, Granted};
 use allowlist::error::Error;
 use allowlist::gate::Gate;
-use allowlist::grant::{Grant, GrantKey, Member};
+use allowlist::grant::{Grant, GrantKey, Member, newest_of_each_entry};
 use allowlist::lease::LeaseRecord;
 use allowlist::network::Network;
 use allowlist::notice::Addition;
@@ -54,7 +54,11 @@ impl<'a> Plan<'a> {
             return Err(not_counted(ctx, own, &grants, &counted));
         }
         let granted = Granted::new(&counted, ctx.config.cutoff());
-        let edit = Edit::Add { own: own.network, granted };
+        let cutoff = ctx.config.cutoff();
+        let over = newest_of_each_entry(&grants).into_iter();
+        let over = over.filter(|grant| grant.has_ended(now, cutoff));
+        let ended = over.map(|grant| grant.key.network).collect();
+        let edit = Edit::Add { own: own.network, granted, ended };
         let mut publications = Vec::new();
         for (view, base) in targets {
             let arn = view.target.arn();
