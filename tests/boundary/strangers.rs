@@ -201,6 +201,25 @@ async fn a_strangers_502_names_nothing_of_ours() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_key_that_cannot_be_judged_is_told_nothing_of_ours() {
+    for (status, code) in [(403, "AccessDenied"), (500, "InternalError")] {
+        let script = Script::new(office());
+        let (object, body) = member_until("bob", "2020-01-01T00:00:00Z");
+        script.world.lock().put(&object, &body);
+        script.rule(move |_, _, op| reads(op, "lease.json").then_some(Act::Fail(status, code)));
+        let stranger = script.caller(1).add("nobody", HOME).await;
+        assert_eq!(stranger.status, 401, "{stranger:?}");
+        let expired = script.caller(1).add("bob", HOME).await;
+        assert_eq!(expired.status, 502, "{expired:?}");
+        names_nothing(&expired, "bob");
+        let open = add_config(&[("OPEN_ACCESS", "true")]);
+        let open = script.caller(1).event(open, add_event("nobody", HOME)).await;
+        assert_eq!(open.status, 502, "{open:?}");
+        names_nothing(&open, "nobody");
+    }
+}
+
 // Browsers, and hosts.
 
 #[tokio::test(start_paused = true)]
