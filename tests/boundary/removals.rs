@@ -113,6 +113,21 @@ async fn what_a_member_never_had_is_kept_with_its_reason() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_grant_that_has_ended_keeps_nothing_of_what_others_take_back() {
+    let script = Script::new(office());
+    ask(&script, add_event("alice", HOME)).await;
+    add_for(&script, "bob", HOME, "5m").await;
+    pass(300).await;
+    let answer = remove(&script, "alice", &[]).await;
+    assert_eq!(entries(&script), [OFFICE]);
+    assert_eq!(
+        (answer.word().as_str(), &answer.body["kept"]),
+        ("removed", &json!([])),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_network_that_is_none_is_not_taken_back() {
     let script = Script::new(office());
     ask(&script, add_event("alice", HOME)).await;

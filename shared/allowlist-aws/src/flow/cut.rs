@@ -46,7 +46,7 @@ pub struct CutReport {
     pub targets: Vec<TargetOutcome>,
     /// The grants that ended, or would.
     pub ended: Vec<Grant>,
-    /// The grants that remain.
+    /// The grants that remain, as far as they count.
     pub remaining: Vec<Grant>,
     /// The baselines that were used.
     pub baselines: Vec<Baseline>,
@@ -330,6 +330,7 @@ impl<'a> Plan<'a> {
             live.into_iter().filter(|grant| listed.contains(&grant.key.network)).collect()
         };
         plan.edit = cut.edit(&plan.ended, Granted::new(&live, ctx.config.cutoff()));
+        plan.remaining.clone_from(&live);
         for (view, baseline, base) in looked_at {
             plan.baselines.push(baseline.clone());
             let rules = ctx.rules(view.target, Some(baseline));
