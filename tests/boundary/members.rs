@@ -90,6 +90,22 @@ async fn a_put_that_lands_late_brings_a_removed_member_nothing_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reset_that_fails_brings_a_removed_member_nothing_back() {
+    let script = Script::new(office());
+    script.caller(1).add("bob", "51.44.71.80").await;
+    command(&script, revoke_member_event("alice")).await;
+    // A put of hers lands after that.
+    let object = format!("grants/{ALICE}1_32/alice.json");
+    script.world.lock().put(&object, "{}");
+    pass(100).await;
+    script.once(Act::Fail(403, "AccessDenied"), creates);
+    let failed = script.caller(2).reset(reset_config(&[]), json!({})).await;
+    failed.unwrap_err();
+    assert!(left(&script).contains(&object));
+    others_add(&script).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_removed_member_is_a_stranger_for_a_minute() {
     let script = Script::new(office());
     script.caller(1).add("alice", &format!("{ALICE}1")).await;

@@ -101,13 +101,9 @@ impl Cut {
     /// What the record that takes the lease says beside the nonce.
     fn prepare(&self, stored: &StoredLease, record: &mut LeaseRecord) {
         record.cuts = stored.record.cuts.saturating_add(1);
-        match self {
-            // INVARIANT (VoidMember): requests of the member that are on their way bring nothing back.
-            Self::RevokeMember(member) => {
-                record.void.insert(member.clone(), stored.clock.now());
-            }
-            Self::Reset => record.forget_void(stored.clock.now()),
-            _ => {}
+        // INVARIANT (VoidMember): requests of the member that are on their way bring nothing back.
+        if let Self::RevokeMember(member) = self {
+            record.void.insert(member.clone(), stored.clock.now());
         }
     }
 }
@@ -222,6 +218,10 @@ async fn execute(
         {
             return Err(error.into());
         }
+    }
+    // A reset that fails keeps the grants: a late one of a removed member must not count after it.
+    if matches!(cut, Cut::Reset) && !plan.keeps_grants {
+        lease.record.forget_void(lease.clock.now());
     }
     let outcomes = plan.publications.iter().filter(|publication| !publication.has_failed());
     let targets = outcomes.map(|publication| publication.outcome(&plan.grants)).collect();
