@@ -292,3 +292,18 @@ async fn expire_that_fails_answers_as_data() {
         assert_eq!(grants(&script).len(), 1, "{what}: the grant stays");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn expire_without_a_usable_baseline_has_failed() {
+    let script = Script::new(office());
+    add_for(&script, "alice", HOME, "5m").await;
+    pass(300).await;
+    let object = "baseline/111122223333/policy/gate.json";
+    script.world.lock().put(object, "nonsense");
+    let report = command(&script, expire_event()).await;
+    assert_eq!(
+        (report["status"].as_str(), report["error"].as_str()),
+        (Some("failed"), Some("baseline_unusable")),
+        "{report}"
+    );
+}
