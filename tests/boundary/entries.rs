@@ -159,6 +159,37 @@ async fn a_renewal_leaves_other_members_grants_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_newest_grant_of_an_entry_decides_when_it_ends() {
+    for (older, newer, is_in) in [
+        ("alice.json", "alice@1800000300.json", false),
+        ("alice@1800000300.json", "alice.json", true),
+    ] {
+        let script = Script::new(office());
+        ask(&script, add_event("bob", "51.44.71.81")).await;
+        // A request that died has left both objects.
+        {
+            let mut world = script.world.lock();
+            world.put_at(&format!("grants/51.44.71.80_32/{older}"), "{}", EPOCH - 9);
+            world.put_at(&format!("grants/51.44.71.80_32/{newer}"), "{}", EPOCH - 5);
+        }
+        ask(&script, add_event("bob", "51.44.71.82")).await;
+        assert!(entries(&script).contains(&"51.44.71.80/32".to_owned()));
+        let ends = if is_in { Value::Null } else { json!("2027-01-15T08:05:00Z") };
+        let listed = command(&script, json!({ "list": true })).await;
+        let listed = listed["targets"][0]["entries"].as_array().unwrap().clone();
+        let entry = listed.iter().find(|entry| entry["entry"] == "51.44.71.80/32");
+        assert_eq!(entry.unwrap()["ends"], ends, "{listed:?}");
+        pass(300).await;
+        command(&script, expire_event()).await;
+        assert_eq!(
+            entries(&script).contains(&"51.44.71.80/32".to_owned()),
+            is_in,
+            "{older} before {newer}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_is_permanently_in_is_told_no_end() {
     for hours in ["0", "2"] {
         let script = Script::new(office());
