@@ -15,9 +15,9 @@ use crate::event::Event;
 use crate::http::{self, Answer, Refusal};
 use crate::{Caller, Routed};
 
-/// When an entry that is granted now ends by itself, as answers show it.
-pub(crate) fn ends(key: &GrantKey, config: &Config, now: i64) -> Option<String> {
-    let grant = allowlist::Grant { key: key.clone(), granted_at: now };
+/// When an entry that was granted then ends by itself, as answers show it; what nobody granted does not end.
+pub(crate) fn ends(key: &GrantKey, config: &Config, granted_at: Option<i64>) -> Option<String> {
+    let grant = allowlist::Grant { key: key.clone(), granted_at: granted_at? };
     grant.ends_at(config.cutoff()).map(rfc3339)
 }
 
