@@ -141,7 +141,7 @@ async fn another_time_replaces_the_older_grant() {
     }
     let puts = writes(&script);
     let deleted = |object: &&str| puts.contains(&Op::DeleteObject((*object).to_owned()));
-    assert!(expected[..3].iter().all(|object| deleted(object)));
+    assert!(expected[..3].iter().all(deleted));
     assert_eq!(script.world.lock().policy(POLICY).default, 2, "no version");
 }
 
