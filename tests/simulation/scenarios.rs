@@ -139,7 +139,7 @@ const TWO_AGES: Start = Start::later(
 );
 
 /// All of them.
-pub static SCENARIOS: [Scenario; 72] = [
+pub static SCENARIOS: [Scenario; 74] = [
     // Adds, resets, the console.
     scenario("two first adds", First, &[add("a", "A"), add("b", "B")]),
     scenario("first add and console", First, &[add("a", "A"), TAG]),
@@ -240,6 +240,16 @@ pub static SCENARIOS: [Scenario; 72] = [
         ],
     ),
     scenario(
+        "row",
+        STEADY,
+        &[
+            both(("a", "A"), ("b", "B")),
+            both(("c", "C"), ("d", "Y")),
+            both(("e", "W"), ("f", "gone")),
+            both(("g", "n1"), ("h", "X")),
+        ],
+    ),
+    scenario(
         "rush and reset",
         CLEAN,
         &[add("a", "A"), Reset, add("b", "B"), add("c", "C"), TAG],
@@ -323,6 +333,11 @@ pub static SCENARIOS: [Scenario; 72] = [
             add("bo", "X"),
             add("c", "C"),
         ],
+    ),
+    scenario(
+        "reset beside a waiter, another's entry removed",
+        CLEAN,
+        &[add("al", "X"), Reset, add("bo", "X"), remove("bo", "X")],
     ),
     scenario(
         "remove, add and console",
