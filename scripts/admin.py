@@ -84,6 +84,8 @@ class Stack:
             report = json.loads(answer.read_text())
         if told.get("FunctionError"):
             raise Problem(report.get("errorMessage", json.dumps(report)))
+        if report.get("status") in ("refused", "failed"):
+            raise Problem(report["message"])
         return report
 
 

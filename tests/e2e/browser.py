@@ -1,19 +1,23 @@
-"""A real browser for the tests of the page, and what they need around it: a proxy that keeps request lines, another site,
-and axe-core. Set SCREENSHOTS=1 to write the pictures of the README."""
+"""A real browser for the tests of the page, and what they need around it: a proxy that keeps request lines,
+another site, and axe-core. Set SCREENSHOTS=1 to write the pictures of the README."""
+
 import contextlib
 import os
-
 import shutil
 import threading
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+
 from proxy import Proxy
 from stack import ROOT
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-needs_browser = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no Chromium with chromedriver on PATH: the page is not tested in a browser")
+needs_browser = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER),
+    reason="no Chromium with chromedriver on PATH: the page is not tested in a browser",
+)
 
 
 @pytest.fixture
@@ -29,21 +33,35 @@ def site(stack, account):
 def open_browser(tmp_path):
     """A function that starts a browser with an empty profile; every one is closed in the end."""
     from selenium import webdriver
+
     browsers = []
 
     def start(language="en-US", javascript=True, width=800, dark=False, zone="UTC", now=None):
         options = webdriver.ChromeOptions()
         options.binary_location = CHROMIUM
         for flag in (
-            "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-            "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--no-proxy-server", f"--lang={language}",
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--disable-dev-shm-usage",
+            "--no-proxy-server",
+            f"--lang={language}",
             f"--user-data-dir={tmp_path / str(len(browsers))}",
         ):
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        options.add_experimental_option("prefs", {
-            "intl.accept_languages": language, "profile.managed_default_content_settings.javascript": 1 if javascript else 2,
-        })
+        options.add_experimental_option(
+            "prefs",
+            {
+                "intl.accept_languages": language,
+                "profile.managed_default_content_settings.javascript": 1 if javascript else 2,
+            },
+        )
         browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
         browsers.append(browser)
         screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
@@ -52,13 +70,18 @@ def open_browser(tmp_path):
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
         browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": zone})
         if now:
-            browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": f"""{{
+            browser.execute_cdp_cmd(
+                "Page.addScriptToEvaluateOnNewDocument",
+                {
+                    "source": f"""{{
                 const shift = Date.parse("{now}") - Date.now();
                 Date = class extends Date {{
                     constructor(...given) {{ given.length ? super(...given) : super(Date.now()); }}
                     static now() {{ return super.now() + shift; }}
                 }};
-            }}"""})
+            }}"""
+                },
+            )
         return browser
 
     yield start
@@ -69,6 +92,7 @@ def open_browser(tmp_path):
 @contextlib.contextmanager
 def another_site(pages):
     """Serves these pages, path to HTML, on an origin of its own; -> its URL, without a slash at the end."""
+
     class Page(BaseHTTPRequestHandler):
         def do_GET(self):
             page = pages.get(self.path, "").encode()
@@ -91,7 +115,7 @@ def another_site(pages):
 
 
 def violations(browser):
-    """What axe-core finds, as lines: the rules of WCAG 2.2 A and AA, and what its authors hold to be good practice."""
+    """What axe-core finds, as lines: the rules of WCAG 2.2 A and AA, and its authors' good practice."""
     browser.execute_script((ROOT / "local" / "node_modules" / "axe-core" / "axe.min.js").read_text())
     found = browser.execute_async_script("""
         const rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
@@ -104,8 +128,11 @@ def violations(browser):
 def wait_until(browser, holds, what, seconds=15):
     from selenium.common.exceptions import StaleElementReferenceException
     from selenium.webdriver.support.ui import WebDriverWait
+
     # One page may give way to the next between finding its text and reading it.
-    WebDriverWait(browser, seconds, ignored_exceptions=[StaleElementReferenceException]).until(lambda _: holds(), what)
+    WebDriverWait(browser, seconds, ignored_exceptions=[StaleElementReferenceException]).until(
+        lambda _: holds(), what
+    )
 
 
 def wait_for_text(browser, text):

@@ -1,5 +1,6 @@
 """A second opinion on IAM's versions and on S3's conditional writes: the same binaries on moto."""
 
+import hashlib
 import json
 import socket
 import subprocess
@@ -21,7 +22,8 @@ DOCUMENT = {
         "Condition": {"NotIpAddress": {"aws:SourceIp": "198.51.100.10"}},
     },
 }
-KEY_HASH = "2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"  # of "key"
+KEY = "a-key-of-thirty-two-characters-or-more"
+KEY_HASH = hashlib.sha256(KEY.encode()).hexdigest()
 
 
 @pytest.fixture
@@ -50,13 +52,13 @@ def test_versions_are_pruned_and_the_baseline_comes_back(moto):
     variables = {"AWS_ENDPOINT_URL": moto.endpoint, "POLICY_ARNS": ARN, "STATE_BUCKET": "state"}
     with Function(ADD_IP, variables) as function:
         for host in range(1, 10):
-            status, body = add(function, "key", f"51.44.71.{host}")
+            status, body = add(function, KEY, f"51.44.71.{host}")
             assert (status, body["status"], body["targets"][0]["version"]) == (
                 200,
                 "added",
                 f"v{host + 1}",
             ), body
-        status, body = add(function, "key", "51.44.71.1")
+        status, body = add(function, KEY, "51.44.71.1")
         assert (status, body["status"]) == (200, "already_allowed")
     assert [version["VersionId"] for version in moto.versions(ARN)] == ["v7", "v8", "v9", "v10"]
     assert moto.default(ARN) == "v10"
@@ -78,7 +80,7 @@ def test_five_versions_and_a_default_that_is_not_the_newest(moto):
     with Function(
         ADD_IP, {"AWS_ENDPOINT_URL": moto.endpoint, "POLICY_ARNS": ARN, "STATE_BUCKET": "state"}
     ) as function:
-        status, body = add(function, "key", "51.44.71.80")
+        status, body = add(function, KEY, "51.44.71.80")
         assert (status, body["targets"][0]["version"]) == (200, "v6"), body
     assert moto.document(ARN)["Statement"]["Condition"]["NotIpAddress"]["aws:SourceIp"] == [
         "203.0.113.2",

@@ -1,9 +1,19 @@
 """What a member does on the page, in a real browser, on the local stack."""
+
 import re
 import time
 
 from browser import (  # noqa: F401
-    button, card, choose, needs_browser, open_browser, shoot, site, text_of, wait_for_text, wait_until,
+    button,
+    card,
+    choose,
+    needs_browser,
+    open_browser,
+    shoot,
+    site,
+    text_of,
+    wait_for_text,
+    wait_until,
 )
 from stack import POLICY_ARN
 
@@ -56,7 +66,10 @@ def test_the_command_line_is_there_to_be_copied(stack, account, site, open_brows
     assert f'{line}"' in text_of(browser)
     choose(browser, "4h")
     assert f'{line}?for=4h"' in text_of(browser)
-    permission = {"origin": site[0].removesuffix("/gate/"), "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}
+    permission = {
+        "origin": site[0].removesuffix("/gate/"),
+        "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"],
+    }
     browser.execute_cdp_cmd("Browser.grantPermissions", permission)
     browser.find_element("id", "copy").click()
     wait_for_text(browser, "Copied")
@@ -79,7 +92,9 @@ def test_a_member_chooses_how_long_the_entry_lasts(stack, account, site, open_br
     assert started + 3590 <= end <= time.time() + 3610
     # The newest choice decides, and the page says what it would do.
     choose(browser, "")
-    wait_until(browser, lambda: button(browser).text.startswith(("Stay until", "Nothing")), button(browser).text)
+    wait_until(
+        browser, lambda: button(browser).text.startswith(("Stay until", "Nothing")), button(browser).text
+    )
     choose(browser, "4h")
     if button(browser).text == "Nothing to do":
         return  # The reset is less than an hour away.

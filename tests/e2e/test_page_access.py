@@ -1,12 +1,23 @@
-"""The page for everybody: by keyboard, on narrow screens, in light and dark, with a screen reader, in every time zone."""
+"""The page for everybody: by keyboard, on narrow screens, in light and dark, to screen readers, in any zone."""
+
 import http.client
 import pathlib
 import re
 import urllib.parse
 
 import pytest
+
 from browser import (  # noqa: F401
-    another_site, button, card, needs_browser, open_browser, site, text_of, violations, wait_for_text, wait_until,
+    another_site,
+    button,
+    card,
+    needs_browser,
+    open_browser,
+    site,
+    text_of,
+    violations,
+    wait_for_text,
+    wait_until,
 )
 from stack import ROOT
 
@@ -18,7 +29,11 @@ def test_axe_finds_nothing_in_any_state(stack, account, site, open_browser, lang
 
     def check(state):
         wait_until(browser, lambda: card(browser) == state, f"the state did not become {state}")
-        wait_until(browser, lambda: not browser.find_elements("css selector", "[data-busy]"), "the page is still busy")
+        wait_until(
+            browser,
+            lambda: not browser.find_elements("css selector", "[data-busy]"),
+            "the page is still busy",
+        )
         assert violations(browser) == [], state
         assert browser.execute_script("return document.documentElement.scrollWidth") <= width, state
 
@@ -38,6 +53,7 @@ def test_axe_finds_nothing_in_any_state(stack, account, site, open_browser, lang
 @needs_browser
 def test_the_page_works_by_keyboard(stack, account, site, open_browser):  # noqa: F811
     from selenium.webdriver.common.keys import Keys
+
     browser = open_browser(width=320, dark=True)
     browser.get(f"{site[0]}#key={stack.member_key}")
     wait_for_text(browser, "You are not in yet")
@@ -78,23 +94,37 @@ def test_a_screen_reader_is_told_of_every_change(stack, account, site, open_brow
 
 
 @needs_browser
-@pytest.mark.parametrize("now, zone, schedule, schedule_zone, until", [
-    ("2026-11-24T12:00:00Z", "Europe/Paris", "cron(0 0 * * ? *)", "Asia/Tokyo", "4:00 PM"),
-    ("2026-11-24T15:00:01Z", "Europe/Paris", "cron(0 0 * * ? *)", "Asia/Tokyo", "tomorrow 4:00 PM"),
-    ("2026-11-24T12:00:00Z", "Asia/Kathmandu", "cron(30 2 ? * SUN *)", "UTC", "Sun, Nov 29, 8:15 AM"),
-    ("2026-11-24T12:00:00Z", "UTC", "cron(7 5 ? * * *)", "Asia/Kathmandu", "11:22 PM"),
-    # Paris has no 02:30 on 28 March 2027, so the schedule skips that day.
-    ("2027-03-27T20:00:00Z", "UTC", "cron(30 2 * * ? *)", "Europe/Paris", "Mon, Mar 29, 12:30 AM"),
-    # What is neither daily nor weekly, and zones that no browser knows, are left to the description.
-    ("2026-11-24T12:00:00Z", "UTC", "cron(0 0 1 * ? *)", "UTC", "the next reset"),
-    ("2026-11-24T12:00:00Z", "UTC", "cron(0 0 ? * MON-FRI *)", "UTC", "the next reset"),
-    ("2026-11-24T12:00:00Z", "UTC", "rate(1 day)", "UTC", "the next reset"),
-    ("2026-11-24T12:00:00Z", "UTC", "cron(0 0 * * ? *)", "Mars/Olympus", "the next reset"),
-])
-def test_the_next_reset_is_told_in_the_readers_zone(stack, account, open_browser, now, zone, schedule, schedule_zone, until):  # noqa: F811
+@pytest.mark.parametrize(
+    "now, zone, schedule, schedule_zone, until",
+    [
+        ("2026-11-24T12:00:00Z", "Europe/Paris", "cron(0 0 * * ? *)", "Asia/Tokyo", "4:00 PM"),
+        ("2026-11-24T15:00:01Z", "Europe/Paris", "cron(0 0 * * ? *)", "Asia/Tokyo", "tomorrow 4:00 PM"),
+        ("2026-11-24T12:00:00Z", "Asia/Kathmandu", "cron(30 2 ? * SUN *)", "UTC", "Sun, Nov 29, 8:15 AM"),
+        ("2026-11-24T12:00:00Z", "UTC", "cron(7 5 ? * * *)", "Asia/Kathmandu", "11:22 PM"),
+        # Paris has no 02:30 on 28 March 2027, so the schedule skips that day.
+        ("2027-03-27T20:00:00Z", "UTC", "cron(30 2 * * ? *)", "Europe/Paris", "Mon, Mar 29, 12:30 AM"),
+        # What is neither daily nor weekly, and zones that no browser knows, are left to the description.
+        ("2026-11-24T12:00:00Z", "UTC", "cron(0 0 1 * ? *)", "UTC", "the next reset"),
+        ("2026-11-24T12:00:00Z", "UTC", "cron(0 0 ? * MON-FRI *)", "UTC", "the next reset"),
+        ("2026-11-24T12:00:00Z", "UTC", "rate(1 day)", "UTC", "the next reset"),
+        ("2026-11-24T12:00:00Z", "UTC", "cron(0 0 * * ? *)", "Mars/Olympus", "the next reset"),
+    ],
+)
+def test_the_next_reset_is_told_in_the_readers_zone(
+    stack,
+    account,
+    open_browser,  # noqa: F811
+    now,
+    zone,
+    schedule,
+    schedule_zone,
+    until,
+):
     parts = urllib.parse.urlsplit(stack.endpoint)
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=30)
-    connection.request("GET", "/gate/", headers={"Host": urllib.parse.urlsplit(stack.url).netloc, "Accept": "text/html"})
+    connection.request(
+        "GET", "/gate/", headers={"Host": urllib.parse.urlsplit(stack.url).netloc, "Accept": "text/html"}
+    )
     page = connection.getresponse().read().decode()
     for name, value in (("schedule", schedule), ("zone", schedule_zone)):
         page, count = re.subn(f'data-{name}="[^"]*"', f'data-{name}="{value}"', page)
@@ -102,11 +132,15 @@ def test_the_next_reset_is_told_in_the_readers_zone(stack, account, open_browser
     with another_site({"/": page}) as other:
         browser = open_browser(zone=zone, now=now)
         browser.get(other + "/")
-        wait_until(browser, lambda: button(browser).text == f"Let me in until {until}", f"not `{until}`: {button(browser).text}")
+        wait_until(
+            browser,
+            lambda: button(browser).text == f"Let me in until {until}",
+            f"not `{until}`: {button(browser).text}",
+        )
 
 
 def luminance(color):
-    channels = [int(color[i:i + 2], 16) / 255 for i in (1, 3, 5)]
+    channels = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 

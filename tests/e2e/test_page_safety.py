@@ -1,10 +1,19 @@
 """Nobody but the member acts by the page: other sites do not, and no key leaks from it."""
+
 import http.client
 import json
 import urllib.parse
 
 from browser import (  # noqa: F401
-    another_site, button, card, needs_browser, open_browser, site, text_of, wait_for_text, wait_until,
+    another_site,
+    button,
+    card,
+    needs_browser,
+    open_browser,
+    site,
+    text_of,
+    wait_for_text,
+    wait_until,
 )
 from stack import POLICY_ARN
 
@@ -42,9 +51,10 @@ def test_requests_that_another_site_makes_are_refused(stack, account, site, open
         <form method="post" action="{url}add"><input name="key" value="{stack.member_key}"></form>
         <script>
           window.answers = [];
-          const ask = (options) => fetch("{url}add", {{ method: "POST", body: new URLSearchParams("{query}"), ...options }})
+          const body = new URLSearchParams("{query}");
+          const ask = (options) => fetch("{url}add", {{ method: "POST", body, ...options }})
             .then((answer) => answers.push(answer.type), (error) => answers.push(String(error)));
-          ask({{ mode: "cors" }}); ask({{ mode: "no-cors" }}); navigator.sendBeacon("{url}add", new URLSearchParams("{query}"));
+          ask({{ mode: "cors" }}); ask({{ mode: "no-cors" }}); navigator.sendBeacon("{url}add", body);
         </script>"""
     before = account.default(POLICY_ARN)
     browser = open_browser()
@@ -54,8 +64,12 @@ def test_requests_that_another_site_makes_are_refused(stack, account, site, open
         def arrived(method):
             return len([line for line, _ in proxy.seen if line.startswith(f"{method} /gate/add")])
 
-        wait_until(browser, lambda: arrived("POST") >= 3 and arrived("GET") >= 3, f"not all arrived: {proxy.seen}")
-        wait_until(browser, lambda: len(browser.execute_script("return answers")) == 2, "the script still waits")
+        wait_until(
+            browser, lambda: arrived("POST") >= 3 and arrived("GET") >= 3, f"not all arrived: {proxy.seen}"
+        )
+        wait_until(
+            browser, lambda: len(browser.execute_script("return answers")) == 2, "the script still waits"
+        )
         assert sorted(browser.execute_script("return answers")) == ["TypeError: Failed to fetch", "opaque"]
         untouched(stack, account, before)
         browser.execute_script("document.forms[0].submit()")
@@ -67,7 +81,7 @@ def test_requests_that_another_site_makes_are_refused(stack, account, site, open
 
 @needs_browser
 def test_a_link_on_another_site_shows_the_page(stack, account, site, open_browser):  # noqa: F811
-    url, proxy = site
+    url, _ = site
     before = account.default(POLICY_ARN)
     link = f'<!DOCTYPE html><title>x</title><a href="{url}add?key={stack.member_key}&for=2h">x</a>'
     with another_site({"/": link}) as other:
@@ -106,7 +120,9 @@ def test_a_typed_url_with_a_key_acts_at_once(stack, account, site, open_browser)
 @needs_browser
 def test_a_link_cannot_write_into_the_command_line(stack, account, site, open_browser):  # noqa: F811
     odd = urllib.parse.quote('1h";touch /tmp/x;"$(id)`id`')
-    with another_site({"/": f'<!DOCTYPE html><title>x</title><a href="{site[0]}add?key={odd}&for={odd}&ip={odd}">x</a>'}) as other:
+    with another_site(
+        {"/": f'<!DOCTYPE html><title>x</title><a href="{site[0]}add?key={odd}&for={odd}&ip={odd}">x</a>'}
+    ) as other:
         browser = open_browser()
         browser.get(other + "/")
         browser.find_element("css selector", "a").click()
@@ -121,8 +137,13 @@ def test_nothing_of_the_page_is_refused_by_its_own_policy(stack, account, site, 
     browser = open_browser()
     browser.get(f"{site[0]}#key={stack.member_key}")
     wait_for_text(browser, "You are not in yet")
-    assert [entry for entry in browser.get_log("browser") if "Content Security Policy" in entry["message"]] == []
-    assert browser.execute_script("return getComputedStyle(document.querySelector('button')).cursor") == "pointer", "the style applies"
+    assert [
+        entry for entry in browser.get_log("browser") if "Content Security Policy" in entry["message"]
+    ] == []
+    assert (
+        browser.execute_script("return getComputedStyle(document.querySelector('button')).cursor")
+        == "pointer"
+    ), "the style applies"
 
 
 def test_answers_carry_strict_headers_over_http(stack, account):
@@ -134,11 +155,20 @@ def test_answers_carry_strict_headers_over_http(stack, account):
     body = answer.read().decode()
     headers = {name.lower(): value for name, value in answer.getheaders()}
     assert answer.status == 200 and "<!DOCTYPE html>" in body and len(body.encode()) < 20_000
-    assert "frame-ancestors 'none'" in headers["content-security-policy"] and headers["referrer-policy"] == "no-referrer"
+    assert (
+        "frame-ancestors 'none'" in headers["content-security-policy"]
+        and headers["referrer-policy"] == "no-referrer"
+    )
     assert headers["cache-control"] == "no-store" and headers["x-content-type-options"] == "nosniff"
     peer = headers["access-control-allow-origin"]
-    assert peer.startswith("http://") and peer != f"http://{host}" and f"connect-src 'self' {peer};" in headers["content-security-policy"]
-    assert len([name for name, _ in answer.getheaders() if name.lower() == "access-control-allow-origin"]) == 1
+    assert (
+        peer.startswith("http://")
+        and peer != f"http://{host}"
+        and f"connect-src 'self' {peer};" in headers["content-security-policy"]
+    )
+    assert (
+        len([name for name, _ in answer.getheaders() if name.lower() == "access-control-allow-origin"]) == 1
+    )
     connection.request("GET", "/gate/", headers={"Host": host})
     assert json.loads(connection.getresponse().read()) == {"network": "127.0.0.1/32"}
     status, body = stack.call(stack.member_key, url=stack.url.replace("/add", "/status"))

@@ -33,10 +33,7 @@ fn is_noticed(left_out: Invariant, filter: &str) {
         "{left_out:?} found after {count} schedules: {}",
         found.as_deref().unwrap_or("nothing")
     );
-    assert!(
-        found.is_some(),
-        "{left_out:?} was left out and not noticed in {count} schedules"
-    );
+    assert!(found.is_some(), "{left_out:?} was left out and not noticed in {count} schedules");
 }
 
 macro_rules! rules {

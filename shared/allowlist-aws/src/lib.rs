@@ -2,6 +2,10 @@
 //!
 //! What a document, a gate or a grant is stands in the crate `allowlist`, which knows nothing of AWS's services.
 
+/// A boxed future. A long `async fn` with several callers is compiled into each of them: boxed, the program has one copy
+/// of it, and starts faster.
+pub(crate) type Boxed<'f, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'f>>;
+
 pub mod aws;
 pub mod flow;
 pub mod log;

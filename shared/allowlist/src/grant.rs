@@ -118,17 +118,9 @@ impl GrantKey {
             Some((member, end)) => (member, Some(end.parse().ok()?)),
             None => (member, None),
         };
-        let member = if member == OPEN {
-            None
-        } else {
-            Some(member.parse().ok()?)
-        };
+        let member = if member == OPEN { None } else { Some(member.parse().ok()?) };
         let network = network.replace('_', "/").parse().ok()?;
-        let key = Self {
-            network,
-            member,
-            end,
-        };
+        let key = Self { network, member, end };
         (key.object() == object).then_some(key)
     }
 
@@ -226,6 +218,9 @@ pub struct CountRules<'a> {
     pub intended: HashSet<&'a str>,
 }
 
+/// The place of a grant within its member's share: late ones after others, then by age, then by object.
+type Rank<'g> = (bool, i64, String, &'g Grant);
+
 /// COUNT: the grants that belong on the list, oldest first. Of each entry the newest object counts, if it lives and its
 /// member was not removed; of each member as many as the share allows: first what is `listed` already, then by age.
 #[must_use]
@@ -234,7 +229,7 @@ pub fn count(
     rules: &CountRules<'_>,
     listed: impl Fn(&Network) -> bool,
 ) -> Vec<Grant> {
-    let mut members: BTreeMap<Option<&Member>, Vec<(bool, i64, String, &Grant)>> = BTreeMap::new();
+    let mut members: BTreeMap<Option<&Member>, Vec<Rank<'_>>> = BTreeMap::new();
     for grant in newest_of_each_entry(grants) {
         let member = grant.key.member.as_ref();
         if is_void(rules.void, member, grant.granted_at) {
@@ -250,18 +245,12 @@ pub fn count(
         let intended = rules.intended.contains(object.as_str()) && holds(Invariant::IntendedFirst);
         // INVARIANT (ListedFirst): who is in stays in, whoever else asks.
         let late = !is_listed && !intended && holds(Invariant::ListedFirst);
-        members
-            .entry(member)
-            .or_default()
-            .push((late, grant.granted_at, object, grant));
+        members.entry(member).or_default().push((late, grant.granted_at, object, grant));
     }
     let mut counted: Vec<&Grant> = Vec::new();
     for (_, mut ranked) in members {
         ranked.sort();
-        let share = ranked
-            .into_iter()
-            .take(rules.share)
-            .map(|(.., grant)| grant);
+        let share = ranked.into_iter().take(rules.share).map(|(.., grant)| grant);
         counted.extend(share.filter(|grant| !grant.has_ended(rules.now, rules.cutoff)));
     }
     counted.sort_by_cached_key(|grant| (grant.granted_at, grant.key.object()));

@@ -61,8 +61,9 @@
   // ---- what is known: the last answer of each API, and the member's own entries
   let states = [];
   let entries = [];
-  const own = (state) => entries.find((entry) => entry.network === state.network);
-  const permanent = (state) => state.allowed && state.members?.length === 0;
+  // With open access and no key, an entry without a name is as good as the reader's own.
+  const own = (state) => entries.find((entry) => entry.network === state.network) || (!key && state.granted_at && state);
+  const permanent = (state) => state.allowed && state.granted_at === null;
   const inside = (state) => permanent(state) || (state.allowed && end(state.ends) > Date.now());
   const asked = (state) => "allowed" in state;
 
@@ -108,7 +109,7 @@
   };
   const word = (state) => {
     if (!inside(state)) return texts.address_out;
-    return own(state) || permanent(state) || !state.members ? texts.address_in : say(texts.through, state.members.join(", "));
+    return own(state) || permanent(state) || !state.members?.length ? texts.address_in : say(texts.through, state.members.join(", "));
   };
   const show = () => {
     const lines = new Map(states.map((state) => {

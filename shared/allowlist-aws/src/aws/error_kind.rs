@@ -82,7 +82,7 @@ impl ErrorKind {
         if let Some(role) = refused_role(source.as_ref()) {
             return Error::Aws {
                 operation: "sts:AssumeRole",
-                resource: role.to_owned(),
+                resource: format!("{role}` for `{resource}"),
                 advice: "let its trust policy name the roles of both functions, and allow the functions to assume it"
                     .to_owned(),
                 source,
@@ -103,12 +103,7 @@ impl ErrorKind {
                     Self::Unanswered => format!("AWS did not answer, try again ({code})"),
                     _ => format!("see the function's log ({code})"),
                 };
-                Error::Aws {
-                    operation,
-                    resource: resource.to_owned(),
-                    advice,
-                    source,
-                }
+                Error::Aws { operation, resource: resource.to_owned(), advice, source }
             }
         }
     }

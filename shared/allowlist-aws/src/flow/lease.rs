@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use allowlist::error::Error;
-use allowlist::grant::{Member, is_void};
+use allowlist::grant::{GrantKey, Member, is_void};
 use allowlist::invariant::{Invariant, holds};
 use allowlist::lease::{LeaseRecord, RENEW_BELOW, TargetRecord, Writer};
 use futures_util::future::join_all;
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::publication::{Publication, Versions};
 use super::{Context, pause};
+use crate::Boxed;
 use crate::aws::lease::{Lease, StoredLease, until};
 use crate::aws::managed_policy::Deletion;
 use crate::aws::{Aws, WRITE_TIMEOUT};
@@ -55,12 +56,7 @@ impl<'a> Candidate<'a> {
     #[must_use]
     pub fn new(ctx: Context<'a>, writer: Writer) -> Self {
         let nonce = format!("{}-{:016x}", ctx.request_id, fastrand::u64(..));
-        Self {
-            ctx,
-            nonce,
-            writer,
-            first_attempt: None,
-        }
+        Self { ctx, nonce, writer, first_attempt: None }
     }
 
     /// The record that takes the lease over what was read: everything known stays, nobody is served yet.
@@ -104,9 +100,7 @@ impl<'a> Candidate<'a> {
         let mut middle = Duration::from_millis(30);
         loop {
             if ctx.time_left() < LEAST_TIME {
-                return Err(Error::Busy(
-                    "somebody else is changing the allow list".to_owned(),
-                ));
+                return Err(Error::Busy("somebody else is changing the allow list".to_owned()));
             }
             let stored = ctx.read(ctx.aws.state.lease()).await?;
             if let Some(waiter) = waiter {
@@ -117,9 +111,7 @@ impl<'a> Candidate<'a> {
                     return Ok(Turn::Served(stored.record));
                 }
             }
-            let ours = self
-                .first_attempt
-                .and_then(|since| stored.held_by(&self.nonce, since));
+            let ours = self.first_attempt.and_then(|since| stored.held_by(&self.nonce, since));
             if let Some(lease) = ours.filter(|_| holds(Invariant::NonceSettles)) {
                 return Ok(Turn::Held(lease));
             }
@@ -159,18 +151,29 @@ pub async fn renew(
     lease: &mut Lease,
     targets: BTreeMap<String, TargetRecord>,
 ) -> Result<(), Error> {
-    let record = LeaseRecord {
-        until: until(),
-        targets,
-        ..lease.record.clone()
-    };
+    let record = LeaseRecord { until: until(), targets, ..lease.record.clone() };
     if ctx.aws.state.update_lease(lease, record).await? {
         Ok(())
     } else {
-        Err(Error::Busy(
-            "the lease ran out and somebody else took it".to_owned(),
-        ))
+        Err(Error::Busy("the lease ran out and somebody else took it".to_owned()))
     }
+}
+
+/// Deletes grants under the lease, by the six-second rule like any write.
+///
+/// # Errors
+/// [`Error::Busy`] when the lease is no longer ours, or when a delete was not answered; as
+/// [`crate::aws::state_bucket::StateBucket::delete_grants`].
+pub async fn delete_grants(
+    ctx: Context<'_>,
+    lease: &mut Lease,
+    keys: &[GrantKey],
+) -> Result<(), Error> {
+    if !keys.is_empty() && must_renew(lease.ends) {
+        let targets = lease.record.targets.clone();
+        renew(ctx, lease, targets).await?;
+    }
+    ctx.aws.state.delete_grants(keys).await
 }
 
 /// RELEASE: what is left to do when the change is in force and verified. Nobody's answer depends on it, so a function
@@ -204,18 +207,9 @@ impl Release {
         if accounted || !holds(Invariant::AllAccounted) {
             record.nonce = None;
         }
-        let prunes = publications
-            .iter()
-            .filter_map(Publication::to_prune)
-            .collect();
+        let prunes = publications.iter().filter_map(Publication::to_prune).collect();
         let deadline = ctx.deadline;
-        Self {
-            aws: ctx.aws.clone(),
-            lease,
-            record,
-            prunes,
-            deadline,
-        }
+        Self { aws: ctx.aws.clone(), lease, record, prunes, deadline }
     }
 
     /// Prepares the release of a lease under which nothing was written.
@@ -226,55 +220,57 @@ impl Release {
 
     /// Prunes, oldest version first, and gives the lease back, within what is left of the invocation's time. What fails
     /// is logged: the lease runs out by itself, and the next writer prunes.
-    pub async fn run(mut self) {
-        // The deadline leaves a reserve for this.
-        let end = self.deadline + Duration::from_secs(1);
-        let prune = async |(target, versions): &mut (allowlist::Target, Versions)| {
-            while let Some(id) = versions.surplus() {
-                if Instant::now() + WRITE_TIMEOUT > self.lease.ends {
-                    break;
-                }
-                let iam = self.aws.iam(target);
-                match iam.delete_version(target.arn(), id).await {
-                    Deletion::Deleted | Deletion::WasGone => versions.forget(id),
-                    Deletion::IsDefault => break,
-                    Deletion::NotNow(e) | Deletion::Refused(e) => {
-                        tracing::warn!(
-                            outcome = "not_pruned",
-                            target.arn = target.arn(),
-                            target.version = %id,
-                            error = e.chain(),
-                            "version {id} of {} was not deleted: the next change deletes it",
-                            target.arn()
-                        );
+    pub fn run(mut self) -> Boxed<'static, ()> {
+        Box::pin(async move {
+            // The deadline leaves a reserve for this.
+            let end = self.deadline + Duration::from_secs(1);
+            let prune = async |(target, versions): &mut (allowlist::Target, Versions)| {
+                while let Some(id) = versions.surplus() {
+                    if Instant::now() + WRITE_TIMEOUT > self.lease.ends {
                         break;
                     }
+                    let iam = self.aws.iam(target);
+                    match iam.delete_version(target.arn(), id).await {
+                        Deletion::Deleted | Deletion::WasGone => versions.forget(id),
+                        Deletion::IsDefault => break,
+                        Deletion::NotNow(e) | Deletion::Refused(e) => {
+                            tracing::warn!(
+                                outcome = "not_pruned",
+                                target.arn = target.arn(),
+                                target.version = %id,
+                                error = e.chain(),
+                                "version {id} of {} was not deleted: the next change deletes it",
+                                target.arn()
+                            );
+                            break;
+                        }
+                    }
+                }
+            };
+            let prunes = join_all(self.prunes.iter_mut().map(prune));
+            if tokio::time::timeout_at(end, prunes).await.is_err() {
+                tracing::warn!(
+                    outcome = "not_pruned",
+                    "there was no time left to delete old versions"
+                );
+            }
+            for (target, versions) in &self.prunes {
+                if let Some(record) = self.record.targets.get_mut(target.arn()) {
+                    record.ids = versions.ids();
                 }
             }
-        };
-        let prunes = join_all(self.prunes.iter_mut().map(prune));
-        if tokio::time::timeout_at(end, prunes).await.is_err() {
+            let update = self.aws.state.update_lease(&mut self.lease, self.record);
+            let reason = match tokio::time::timeout_at(end, update).await {
+                Ok(Ok(true)) => return,
+                Ok(Ok(false)) => "it ran out before".to_owned(),
+                Ok(Err(e)) => e.chain(),
+                Err(_) => "there was no time left".to_owned(),
+            };
             tracing::warn!(
-                outcome = "not_pruned",
-                "there was no time left to delete old versions"
+                outcome = "lease_not_released",
+                error = reason,
+                "the lease was not given back ({reason}): it runs out by itself"
             );
-        }
-        for (target, versions) in &self.prunes {
-            if let Some(record) = self.record.targets.get_mut(target.arn()) {
-                record.ids = versions.ids();
-            }
-        }
-        let update = self.aws.state.update_lease(&mut self.lease, self.record);
-        let reason = match tokio::time::timeout_at(end, update).await {
-            Ok(Ok(true)) => return,
-            Ok(Ok(false)) => "it ran out before".to_owned(),
-            Ok(Err(e)) => e.chain(),
-            Err(_) => "there was no time left".to_owned(),
-        };
-        tracing::warn!(
-            outcome = "lease_not_released",
-            error = reason,
-            "the lease was not given back ({reason}): it runs out by itself"
-        );
+        })
     }
 }

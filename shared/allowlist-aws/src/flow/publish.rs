@@ -15,6 +15,7 @@ use super::Context;
 use super::lease::{must_renew, renew};
 use super::publication::{Publication, Published, with_intents, with_noted};
 use super::write::Attempt;
+use crate::Boxed;
 use crate::aws::lease::Lease;
 
 /// How often a change is made again on top of an outsider's before the request is given up with 503.
@@ -22,64 +23,65 @@ const MERGES: usize = 3;
 
 /// PUBLISH: applies the decisions, and merges what they overtake. With `noted` the intents are in `lease.json` already.
 /// Afterwards every publication has a result.
-pub async fn publish(
-    ctx: Context<'_>,
-    lease: &mut Lease,
-    publications: &mut [Publication<'_>],
-    edit: &Edit,
+pub fn publish<'f, 'a: 'f>(
+    ctx: Context<'f>,
+    lease: &'f mut Lease,
+    publications: &'f mut [Publication<'a>],
+    edit: &'f Edit,
     writer: Writer,
     noted: bool,
-) {
-    let mut to_note = !noted && publications.iter().any(|p| p.result.is_none());
-    if to_note {
-        let _ = with_intents(&BTreeMap::new(), publications, writer, lease.clock.now());
-    }
-    let mut merges = 0;
-    while publications.iter().any(|p| p.result.is_none()) {
-        if to_note || must_renew(lease.ends) {
-            let targets = with_noted(&lease.record.targets, publications);
-            if let Err(e) = renew(ctx, lease, targets).await {
-                give_up(publications, &e.to_string());
-                break;
-            }
+) -> Boxed<'f, ()> {
+    Box::pin(async move {
+        let mut to_note = !noted && publications.iter().any(|p| p.result.is_none());
+        if to_note {
+            let _ = with_intents(&BTreeMap::new(), publications, writer, lease.clock.now());
         }
-        to_note = false;
-        let (ends, now) = (lease.ends, lease.clock.now());
-        let attempts =
-            publications
-                .iter_mut()
-                .filter(|p| p.result.is_none())
-                .map(async |publication| {
+        let mut merges = 0;
+        while publications.iter().any(|p| p.result.is_none()) {
+            if to_note || must_renew(lease.ends) {
+                let targets = with_noted(&lease.record.targets, publications);
+                if let Err(e) = renew(ctx, lease, targets).await {
+                    give_up(publications, &e.to_string());
+                    break;
+                }
+            }
+            to_note = false;
+            let (ends, now) = (lease.ends, lease.clock.now());
+            let attempts =
+                publications.iter_mut().filter(|p| p.result.is_none()).map(async |publication| {
                     let outcome = publication.attempt(ctx, ends).await;
                     (publication, outcome)
                 });
-        for (publication, outcome) in join_all(attempts).await {
-            let arn = publication.target().arn();
-            publication.result = match outcome {
-                Ok(Attempt::LeaseShort) => None,
-                Ok(Attempt::Verified(version)) => Some(Ok(publication.verified(version))),
-                Ok(Attempt::Unread(made)) => Some(Ok(Published::Unverified(made))),
-                Ok(Attempt::Overtook(document)) => {
-                    match edit.apply(&publication.rules, &document) {
-                        Ok(merged) if publication.target().is_same(&merged, &publication.new) => {
-                            Some(Ok(publication.verified(publication.seen)))
+            for (publication, outcome) in join_all(attempts).await {
+                let arn = publication.target().arn();
+                publication.result = match outcome {
+                    Ok(Attempt::LeaseShort) => None,
+                    Ok(Attempt::Verified(version)) => Some(Ok(publication.verified(version))),
+                    Ok(Attempt::Unread(made)) => Some(Ok(Published::Unverified(made))),
+                    Ok(Attempt::Overtook(document)) => {
+                        match edit.apply(&publication.rules, &document) {
+                            Ok(merged)
+                                if publication.target().is_same(&merged, &publication.new) =>
+                            {
+                                Some(Ok(publication.verified(publication.seen)))
+                            }
+                            Ok(merged) => {
+                                publication.merge(merged, writer, now);
+                                to_note = true;
+                                None
+                            }
+                            Err(e) => Some(Err(e.at(arn))),
                         }
-                        Ok(merged) => {
-                            publication.merge(merged, writer, now);
-                            to_note = true;
-                            None
-                        }
-                        Err(e) => Some(Err(e.at(arn))),
                     }
-                }
-                Err(e) => Some(Err(e.at(arn))),
-            };
+                    Err(e) => Some(Err(e.at(arn))),
+                };
+            }
+            merges += usize::from(to_note);
+            if merges == MERGES {
+                give_up(publications, "somebody else keeps changing the policy");
+            }
         }
-        merges += usize::from(to_note);
-        if merges == MERGES {
-            give_up(publications, "somebody else keeps changing the policy");
-        }
-    }
+    })
 }
 
 /// Ends what has no result yet with 503.
