@@ -15,7 +15,7 @@ use futures_util::future::{join_all, try_join_all};
 
 use super::Context;
 use super::gap::is_own;
-use super::publication::{Publication, Published};
+use super::publication::{Publication, PublicationResult};
 use super::view::{TargetView, is_recent};
 use crate::aws::lease::Clock;
 
@@ -62,7 +62,7 @@ async fn capture(
     grants: &[Grant],
     clock: Clock,
 ) -> Result<(), Error> {
-    let Some(Ok(Published::Verified(Some(version)))) = publication.result else {
+    let Some(Ok(PublicationResult::Verified(Some(version)))) = publication.result else {
         return Ok(());
     };
     // INVARIANT (CaptureOnce): what a look shows may hold entries of a function that died.

@@ -109,7 +109,7 @@ impl Cut {
 }
 
 /// Everything that is decided, before anything is written.
-struct Plan<'a> {
+struct CutPlan<'a> {
     edit: Edit,
     publications: Vec<Publication<'a>>,
     ended: Vec<Grant>,
@@ -159,7 +159,7 @@ async fn rehearse(
     let stored = ctx.read(ctx.aws.state.lease()).await?;
     let view = View::read_as_holder(ctx, targets, &stored.record, stored.clock).await?;
     report_foreign_objects(&view.foreign_objects);
-    let plan = Plan::decide(ctx, cut, &stored.record, view, i64::MAX).await;
+    let plan = CutPlan::decide(ctx, cut, &stored.record, view, i64::MAX).await;
     let would = |publication: &Publication<'_>| TargetOutcome {
         wrote: publication.result.is_none(),
         version: publication.version_before(),
@@ -257,7 +257,7 @@ async fn look<'a>(
     targets: &[&'a Target],
     cut: &Cut,
     lease: &Lease,
-) -> Result<Plan<'a>, Error> {
+) -> Result<CutPlan<'a>, Error> {
     let leased_at = match cut {
         Cut::Reset => {
             let stored = ctx.read(ctx.aws.state.lease()).await?;
@@ -271,10 +271,10 @@ async fn look<'a>(
     };
     let view = View::read_as_holder(ctx, targets, &lease.record, lease.clock).await?;
     report_foreign_objects(&view.foreign_objects);
-    Ok(Plan::decide(ctx, cut, &lease.record, view, leased_at).await)
+    Ok(CutPlan::decide(ctx, cut, &lease.record, view, leased_at).await)
 }
 
-impl<'a> Plan<'a> {
+impl<'a> CutPlan<'a> {
     /// BASE and COUNT, and the decision for every target.
     async fn decide(
         ctx: Context<'a>,

@@ -32,7 +32,7 @@ pub struct Candidate<'a> {
     first_attempt: Option<Instant>,
 }
 
-/// Whoever waits for the lease with a grant of their own.
+/// Somebody who waits for the lease, with a grant of their own.
 #[derive(Clone, Copy, Debug)]
 pub struct Waiter<'w> {
     /// The object of the grant.

@@ -13,7 +13,7 @@ use futures_util::future::join_all;
 
 use super::Context;
 use super::lease::{must_renew, renew};
-use super::publication::{Publication, Published, with_intents, with_noted};
+use super::publication::{Publication, PublicationResult, with_intents, with_noted};
 use super::write::Attempt;
 use crate::Boxed;
 use crate::aws::lease::Lease;
@@ -57,7 +57,7 @@ pub fn publish<'f, 'a: 'f>(
                 publication.result = match outcome {
                     Ok(Attempt::LeaseShort) => None,
                     Ok(Attempt::Verified(version)) => Some(Ok(publication.verified(version))),
-                    Ok(Attempt::Unread(made)) => Some(Ok(Published::Unverified(made))),
+                    Ok(Attempt::Unread(made)) => Some(Ok(PublicationResult::Unverified(made))),
                     Ok(Attempt::Overtook(document)) => {
                         match edit.apply(&publication.rules, &document) {
                             Ok(merged)
