@@ -1,4 +1,5 @@
 //! The program as a person runs it, as far as it needs no AWS: exit codes, the check of documents, the bookmark.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -19,12 +20,13 @@ impl Home {
         Self(path)
     }
 
-    fn run(&self, arguments: &[&str], input: &str) -> Output {
+    fn run(&self, arguments: &[&str], input: &str, environment: &[(&str, &str)]) -> Output {
         let mut child = Command::new(env!("CARGO_BIN_EXE_ip-gate"))
             .args(arguments)
             .env_clear()
             .env("HOME", &self.0)
             .env("AWS_EC2_METADATA_DISABLED", "true")
+            .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -37,7 +39,18 @@ impl Home {
 
     #[track_caller]
     fn expect(&self, code: i32, arguments: &[&str], input: &str) -> String {
-        let output = self.run(arguments, input);
+        self.expect_with(code, arguments, input, &[])
+    }
+
+    #[track_caller]
+    fn expect_with(
+        &self,
+        code: i32,
+        arguments: &[&str],
+        input: &str,
+        environment: &[(&str, &str)],
+    ) -> String {
+        let output = self.run(arguments, input, environment);
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let (out, err) = (text(&output.stdout), text(&output.stderr));
         assert_eq!(
@@ -209,4 +222,32 @@ fn without_credentials_one_line_says_what_to_do() {
     let printed = home.expect(1, &["--region", "us-east-1", "entries"], "");
     assert_eq!(printed.trim().lines().count(), 1, "{printed}");
     assert!(printed.contains("aws sso login"), "{printed}");
+}
+
+#[test]
+fn without_a_connection_to_aws_it_ends_with_3() {
+    let home = Home::new("connection");
+    let environment = [
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
+    ];
+    let printed = home.expect_with(3, &["entries"], "", &environment);
+    assert_eq!(printed.trim().lines().count(), 1, "{printed}");
+    assert!(printed.contains("check the connection"), "{printed}");
+}
+
+/// Whoever can see the list of processes sees the command line.
+#[test]
+fn a_key_is_never_an_argument() {
+    let home = Home::new("argument");
+    let bookmark = format!("https://a.example/gate/#key={KEY}");
+    for arguments in [
+        &["login", &bookmark][..],
+        &["add", "--key", KEY],
+        &["status", KEY],
+    ] {
+        home.expect(2, arguments, "");
+    }
 }

@@ -1,6 +1,8 @@
 //! The state bucket, with the administrator's own rights.
 
 use aws_sdk_s3::primitives::ByteStream;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::failure::{code, explain};
 use super::stack::Stack;
@@ -79,7 +81,7 @@ impl Stack {
         let answer = put.send().await;
         answer
             .map(drop)
-            .map_err(|error| guarded(&code(&error).to_owned(), explain("s3:PutObject", error)))
+            .map_err(|error| guarded(is_denied(&error), explain("s3:PutObject", error)))
     }
 
     /// Deletes an object.
@@ -91,12 +93,16 @@ impl Stack {
         let answer = delete.send().await;
         answer
             .map(drop)
-            .map_err(|error| guarded(&code(&error).to_owned(), explain("s3:DeleteObject", error)))
+            .map_err(|error| guarded(is_denied(&error), explain("s3:DeleteObject", error)))
     }
 }
 
-fn guarded(code: &str, mut problem: Problem) -> Problem {
-    if code == "AccessDenied" {
+fn is_denied<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
+    code(error) == "AccessDenied"
+}
+
+fn guarded(is_denied: bool, mut problem: Problem) -> Problem {
+    if is_denied {
         problem.message += "; the bucket's policy lets only AdminPrincipalArns write there, where that parameter is set";
     }
     problem

@@ -61,7 +61,7 @@ impl Gate {
     /// The gate of a bookmark.
     pub fn new(bookmark: Bookmark) -> Self {
         Self {
-            client: Client::new(),
+            client: Client::new(&bookmark.url),
             bookmark,
         }
     }

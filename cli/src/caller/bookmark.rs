@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::http_client::is_loopback;
 use crate::problem::Problem;
 
 /// add-ip looks up no shorter key.
@@ -175,14 +176,6 @@ fn page(url: &str) -> Result<String, Problem> {
     let path = path.trim_end_matches('/');
     let scheme = uri.scheme_str().unwrap_or("https");
     Ok(format!("{scheme}://{authority}{path}/"))
-}
-
-/// Whether a host is this machine. Names under `localhost` are by RFC 6761.
-pub fn is_loopback(host: &str) -> bool {
-    let address: Option<std::net::IpAddr> = host.trim_matches(['[', ']']).parse().ok();
-    address.is_some_and(|address| address.is_loopback())
-        || host == "localhost"
-        || host.ends_with(".localhost")
 }
 
 /// The other API of the same stack, as the first one names it: another name under the same domain, by the same scheme.

@@ -9,8 +9,7 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use serde_json::Value;
 
-use super::bookmark::is_loopback;
-use crate::http_client;
+use crate::http_client::{self, is_loopback};
 use crate::problem::chain;
 
 /// The gateway answers within 29 s.
@@ -42,9 +41,9 @@ pub struct Unreachable(String);
 pub struct Client(Connector);
 
 impl Client {
-    /// A client. It makes no connection yet.
-    pub fn new() -> Self {
-        Self(http_client::connector())
+    /// A client for a page. It makes no connection yet.
+    pub fn new(page: &str) -> Self {
+        Self(http_client::connector(page))
     }
 
     /// `GET` of the page as JSON: without a key and without cost.
