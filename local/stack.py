@@ -32,6 +32,7 @@ import venv
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD, STACK, LINT = ROOT / ".venv-build", ROOT / ".venv-stack", ROOT / ".venv-lint"
 BUILT = ROOT / ".aws-sam" / "build"
+PROGRAM = ROOT / "target" / "debug" / "ip-gate"
 ACCOUNT, REGION = "000000000000", "us-east-1"
 POLICY_ARN = f"arn:aws:iam::{ACCOUNT}:policy/ip-gate"
 USER = "alice"
@@ -123,6 +124,13 @@ def build():
     done = subprocess.run(["sam", "build"], cwd=ROOT, env=build_environment(), stdin=subprocess.DEVNULL)
     if done.returncode != 0:
         raise Problem("`sam build` failed, see above")
+
+
+def build_program():
+    say("cargo build: the program ip-gate (some minutes the first time)")
+    command = ["cargo", "build", "--locked", "--quiet", "--package", "ip-gate"]
+    if subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL).returncode != 0:
+        raise Problem("`cargo build` failed, see above")
 
 
 def local_template():
@@ -398,6 +406,20 @@ class Show:
         self.answer(text, expect in text)
         return done.stdout
 
+    def program(self, *arguments, expect, member=False):
+        who = "alice$" if member else "admin$"
+        print(f"  {who} ip-gate {' '.join(arguments)}", flush=True)
+        keys = {"IP_GATE_URL": self.stack.url, "IP_GATE_KEY": self.stack.member_key} if member else {}
+        done = subprocess.run(
+            [PROGRAM, *arguments],
+            env={**self.stack.environment(), **keys},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        text = (done.stdout + done.stderr).strip()
+        self.answer(text, expect in text)
+
     def call(self, key, source=None, expect=""):
         bearer = " -H 'Authorization: Bearer $KEY'" if key else ""
         print(
@@ -424,6 +446,7 @@ def set_the_stage(stack):
 def demo(port):
     install_tools()
     build()
+    build_program()
     with Stack(port) as stack:
         show = Show(stack, set_the_stage(stack))
         probe = ("s3", "ls")
@@ -437,18 +460,17 @@ def demo(port):
         show.aws(*probe, user=True, expect=stack.outputs["StateBucket"])
         say("a second address of hers, and the first again")
         show.call(stack.member_key, "127.0.0.2", expect='"status":"added"')
-        show.call(stack.member_key, expect='"status":"already_allowed"')
+        show.program("add", expect="already allowed", member=True)
+        show.program("status", expect="is let in", member=True)
+        say("who is on the list, and why")
+        show.program("entries", expect="alice since")
         say(
             "every change is a version of the policy; pruning leaves at most four, "
             "so the limit of five is never met"
         )
-        query = "Versions[].[VersionId,IsDefaultVersion]"
-        show.aws("iam", "list-policy-versions", "--policy-arn", POLICY_ARN, "--query", query, expect="v3")
+        show.program("versions", expect="+ 127.0.0.2/32")
         say("the nightly reset, invoked by hand")
-        reset = stack.outputs["ResetFunction"]
-        out = stack.folder / "answer.json"
-        show.aws("lambda", "invoke", "--function-name", reset, str(out), expect="200")
-        show.answer(out.read_text(), '"status":"reset"' in out.read_text().replace(" ", ""))
+        show.program("reset", expect="removed 127.0.0.2/32")
         say("alice is refused again")
         show.aws(*probe, user=True, expect="AccessDenied")
         say("once more through the schedule: alice adds her address, the schedule fires, she is out")
@@ -509,18 +531,22 @@ def default_version(stack):
 def up(port):
     install_tools()
     build()
+    build_program()
     with Stack(port) as stack:
         key, secret = set_the_stage(stack)
         say("running; Ctrl-C stops everything")
-        reset = stack.outputs["ResetFunction"]
+        program = PROGRAM.relative_to(ROOT)
         print(
             f"""
   The URL:            {stack.url}
   A member's key:     {stack.member_key}
   The state bucket:   {stack.outputs["StateBucket"]}
 
-  Let yourself in:
+  Let yourself in, as a member:
     curl -H 'Authorization: Bearer {stack.member_key}' {stack.url}
+    export IP_GATE_URL={stack.url} IP_GATE_KEY={stack.member_key}
+    {program} add
+    {program} status
 
   Be the user behind the gate (refused before, allowed after):
     export AWS_ENDPOINT_URL={stack.endpoint} AWS_DEFAULT_REGION={REGION}
@@ -528,8 +554,12 @@ def up(port):
 
   Be the administrator:
     export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
-    {STACK.relative_to(ROOT)}/bin/aws iam list-policy-versions --policy-arn {POLICY_ARN}
-    {STACK.relative_to(ROOT)}/bin/aws lambda invoke --function-name {reset} /dev/stdout
+    {program} overview
+    {program} entries
+    {program} versions
+    {program} member add bob
+    {program} reset --dry-run
+    {program} --help
 """,
             flush=True,
         )
