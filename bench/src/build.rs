@@ -31,16 +31,9 @@ pub fn measure(root: &Path) -> Result<Build, Box<dyn Error>> {
             "reset-policy",
             "--target-dir",
         ];
-        let status = Command::new(env!("CARGO"))
-            .current_dir(root)
-            .args(arguments)
-            .arg(&target)
-            .status()?;
-        if status.success() {
-            Ok(started.elapsed())
-        } else {
-            Err("`cargo build` failed".into())
-        }
+        let status =
+            Command::new(env!("CARGO")).current_dir(root).args(arguments).arg(&target).status()?;
+        if status.success() { Ok(started.elapsed()) } else { Err("`cargo build` failed".into()) }
     };
     let clean = build()?;
     std::fs::File::options()
@@ -50,11 +43,7 @@ pub fn measure(root: &Path) -> Result<Build, Box<dyn Error>> {
     let incremental = build()?;
     let size = size(&target)?;
     std::fs::remove_dir_all(&target)?;
-    Ok(Build {
-        clean,
-        incremental,
-        size,
-    })
+    Ok(Build { clean, incremental, size })
 }
 
 fn size(folder: &Path) -> Result<u64, Box<dyn Error>> {
@@ -62,11 +51,7 @@ fn size(folder: &Path) -> Result<u64, Box<dyn Error>> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let kind = entry.file_type()?;
-        total += if kind.is_dir() {
-            size(&entry.path())?
-        } else {
-            entry.metadata()?.len()
-        };
+        total += if kind.is_dir() { size(&entry.path())? } else { entry.metadata()?.len() };
     }
     Ok(total)
 }

@@ -35,13 +35,7 @@ pub async fn all(program: &Path) -> Result<Vec<Burst>, Box<dyn Error>> {
             runs.push(one(program, members).await?);
         }
         runs.sort_by(|one, other| one.round_trips.total_cmp(&other.round_trips));
-        for Burst {
-            versions,
-            calls,
-            round_trips,
-            ..
-        } in &runs
-        {
+        for Burst { versions, calls, round_trips, .. } in &runs {
             println!(
                 "  {versions} versions, {calls} calls, {round_trips:.1} round trips to the last answer"
             );
@@ -63,10 +57,7 @@ async fn one(program: &Path, members: usize) -> Result<Burst, Box<dyn Error>> {
     }
     let started = Instant::now();
     for (index, function) in functions.iter().enumerate() {
-        function.send(add_event(
-            "alice",
-            &format!("51.44.{}.{}", index / 200, index % 200),
-        ))?;
+        function.send(add_event("alice", &format!("51.44.{}.{}", index / 200, index % 200)))?;
     }
     let mut waits = Vec::new();
     for function in &mut functions {

@@ -39,19 +39,11 @@ impl Figures {
     fn of(mut samples: Vec<f64>) -> Self {
         samples.sort_by(f64::total_cmp);
         let at = |share: f64| samples[((samples.len() - 1) as f64 * share).round() as usize];
-        Self {
-            median: at(0.5),
-            p99: at(0.99),
-        }
+        Self { median: at(0.5), p99: at(0.99) }
     }
 
     fn times(mut samples: Vec<Duration>) -> Self {
-        Self::of(
-            samples
-                .drain(..)
-                .map(|sample| sample.as_secs_f64() * 1000.0)
-                .collect(),
-        )
+        Self::of(samples.drain(..).map(|sample| sample.as_secs_f64() * 1000.0).collect())
     }
 }
 
@@ -69,13 +61,8 @@ impl Programs {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
-        .canonicalize()?;
-    let programs = Programs {
-        release: root.join("target/release"),
-        root,
-    };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
+    let programs = Programs { release: root.join("target/release"), root };
     let parts: Vec<String> = std::env::args().skip(1).collect();
     let wanted = |part: &str| parts.is_empty() || parts.iter().any(|named| named == part);
     let mut report = report::Report::default();
@@ -132,24 +119,9 @@ async fn cold_start(
         }
     }
     let [empty, add, reset] = waits.map(Figures::times);
-    report.line(
-        "empty function: exec to first `GET /next`",
-        &empty,
-        "ms",
-        None,
-    );
-    report.line(
-        "add-ip: the same",
-        &add,
-        "ms",
-        Some((add.median / empty.median, 1.5)),
-    );
-    report.line(
-        "reset-policy: the same",
-        &reset,
-        "ms",
-        Some((reset.median / empty.median, 1.5)),
-    );
+    report.line("empty function: exec to first `GET /next`", &empty, "ms", None);
+    report.line("add-ip: the same", &add, "ms", Some((add.median / empty.median, 1.5)));
+    report.line("reset-policy: the same", &reset, "ms", Some((reset.median / empty.median, 1.5)));
     Ok(())
 }
 
@@ -168,43 +140,22 @@ async fn first_answer(
     let (mut waits, mut memory) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
         let [nothing, stranger, allowed, plain, added] = &mut cpu;
-        nothing.push(
-            life(&empty, &settings("http://127.0.0.1:9", ""), json!({}), None)
-                .await?
-                .cpu,
-        );
+        nothing.push(life(&empty, &settings("http://127.0.0.1:9", ""), json!({}), None).await?.cpu);
         let aws = Aws::start(Duration::ZERO, None).await?;
         plain.push(
-            life(
-                &add_ip,
-                &settings(&aws.endpoint, ""),
-                add_event("alice", HOME),
-                Some("added"),
-            )
-            .await?
-            .cpu,
+            life(&add_ip, &settings(&aws.endpoint, ""), add_event("alice", HOME), Some("added"))
+                .await?
+                .cpu,
         );
         let aws = Aws::start(Duration::ZERO, Some(&certificate)).await?;
         let variables = settings(&aws.endpoint, bundle);
         stranger.push(
-            life(
-                &add_ip,
-                &variables,
-                add_event("nobody", HOME),
-                Some("unauthorized"),
-            )
-            .await?
-            .cpu,
+            life(&add_ip, &variables, add_event("nobody", HOME), Some("unauthorized")).await?.cpu,
         );
         allowed.push(
-            life(
-                &add_ip,
-                &variables,
-                add_event("alice", AT_WORK),
-                Some("already_allowed"),
-            )
-            .await?
-            .cpu,
+            life(&add_ip, &variables, add_event("alice", AT_WORK), Some("already_allowed"))
+                .await?
+                .cpu,
         );
         let one = life(&add_ip, &variables, add_event("alice", HOME), Some("added")).await?;
         added.push(one.cpu);
@@ -213,30 +164,15 @@ async fn first_answer(
     }
     let [nothing, stranger, allowed, plain, added] = cpu.map(Figures::times);
     let ratio = |figures: &Figures, goal: f64| Some((figures.median / nothing.median, goal));
-    report.line(
-        "empty function: CPU of its whole life, one answer",
-        &nothing,
-        "ms",
-        None,
-    );
+    report.line("empty function: CPU of its whole life, one answer", &nothing, "ms", None);
     report.line(
         "add-ip: CPU from its start to the first answer over TLS, a stranger",
         &stranger,
         "ms",
         ratio(&stranger, 3.5),
     );
-    report.line(
-        "add-ip: the same, `already_allowed`",
-        &allowed,
-        "ms",
-        ratio(&allowed, 3.5),
-    );
-    report.line(
-        "add-ip: the same, `added`",
-        &added,
-        "ms",
-        ratio(&added, 3.5),
-    );
+    report.line("add-ip: the same, `already_allowed`", &allowed, "ms", ratio(&allowed, 3.5));
+    report.line("add-ip: the same, `added`", &added, "ms", ratio(&added, 3.5));
     report.line(
         "add-ip: the same, `added`, over plain HTTP",
         &plain,
@@ -278,19 +214,12 @@ async fn life(
     function.send(event)?;
     let (answer, when) = function.answer().await?;
     if let Some(expected) = expected
-        && !answer["body"]
-            .as_str()
-            .unwrap_or_default()
-            .contains(&format!(r#"":"{expected}""#))
+        && !answer["body"].as_str().unwrap_or_default().contains(&format!(r#"":"{expected}""#))
     {
         return Err(format!("the function answered {answer}").into());
     }
     let (wait, peak_memory) = (when - function.started(), function.peak_memory()?);
-    Ok(Life {
-        cpu: function.end().await?,
-        wait,
-        peak_memory,
-    })
+    Ok(Life { cpu: function.end().await?, wait, peak_memory })
 }
 
 /// The settings of both functions; `bundle` names the certificates to trust, empty for the embedded ones.
@@ -317,22 +246,13 @@ fn documents(programs: &Programs, report: &mut report::Report) -> Result<(), Box
     println!("documents");
     let bench = Command::new(env!("CARGO"))
         .current_dir(&programs.root)
-        .args([
-            "bench",
-            "--locked",
-            "-p",
-            "allowlist",
-            "--bench",
-            "document",
-        ])
+        .args(["bench", "--locked", "-p", "allowlist", "--bench", "document"])
         .output()?;
     let text = String::from_utf8(bench.stdout)?;
     if !bench.status.success() {
-        return Err(format!(
-            "`cargo bench` failed: {}",
-            String::from_utf8_lossy(&bench.stderr)
-        )
-        .into());
+        return Err(
+            format!("`cargo bench` failed: {}", String::from_utf8_lossy(&bench.stderr)).into()
+        );
     }
     let medians = report::medians_of_divan(&text);
     let full = medians
@@ -340,13 +260,7 @@ fn documents(programs: &Programs, report: &mut report::Report) -> Result<(), Box
         .rfind(|(name, _)| name.starts_with("add"))
         .ok_or("divan told nothing of `add`")?
         .1;
-    report.single(
-        "parse, decide and render a full document",
-        full,
-        "µs",
-        "200 µs",
-        full < 200.0,
-    );
+    report.single("parse, decide and render a full document", full, "µs", "200 µs", full < 200.0);
     report.divan = text;
     Ok(())
 }

@@ -27,22 +27,16 @@ impl Report {
         let (ratio, goal) = match goal {
             None => (String::new(), String::new()),
             Some((ratio, goal)) if goal.is_infinite() => (format!("{ratio:.2}"), String::new()),
-            Some((ratio, goal)) => (
-                format!("{ratio:.2}"),
-                format!("≤ {goal} {}", verdict(ratio <= goal)),
-            ),
+            Some((ratio, goal)) => {
+                (format!("{ratio:.2}"), format!("≤ {goal} {}", verdict(ratio <= goal)))
+            }
         };
-        self.row(format!(
-            "| {what} | {median:.2} {unit} | {p99:.2} {unit} | {ratio} | {goal} |"
-        ));
+        self.row(format!("| {what} | {median:.2} {unit} | {p99:.2} {unit} | {ratio} | {goal} |"));
     }
 
     /// A row with one figure against its goal.
     pub fn single(&mut self, what: &str, figure: f64, unit: &str, goal: &str, met: bool) {
-        self.row(format!(
-            "| {what} | {figure:.2} {unit} | | | ≤ {goal} {} |",
-            verdict(met)
-        ));
+        self.row(format!("| {what} | {figure:.2} {unit} | | | ≤ {goal} {} |", verdict(met)));
     }
 
     fn row(&mut self, row: String) {
@@ -55,10 +49,7 @@ impl Report {
         let text = std::fs::read_to_string(page)?;
         let (before, rest) = text.split_once(BEGIN).ok_or("the page has no begin mark")?;
         let (_, after) = rest.split_once(END).ok_or("the page has no end mark")?;
-        std::fs::write(
-            page,
-            format!("{before}{BEGIN}\n\n{}\n{END}{after}", self.render()?),
-        )?;
+        std::fs::write(page, format!("{before}{BEGIN}\n\n{}\n{END}{after}", self.render()?))?;
         Ok(())
     }
 
@@ -78,19 +69,9 @@ impl Report {
             text,
             "| members | versions written | calls | calls per member | median answer, round trips | last answer, round trips | goal |\n|---|---|---|---|---|---|---|"
         )?;
-        for Burst {
-            members,
-            versions,
-            calls,
-            round_trips,
-            median,
-        } in &self.bursts
-        {
+        for Burst { members, versions, calls, round_trips, median } in &self.bursts {
             let goal = if *members == 100 {
-                format!(
-                    "≤ 40, ≤ 6 versions {}",
-                    verdict(*round_trips <= 40.0 && *versions <= 6)
-                )
+                format!("≤ 40, ≤ 6 versions {}", verdict(*round_trips <= 40.0 && *versions <= 6))
             } else {
                 String::new()
             };
@@ -104,15 +85,8 @@ impl Report {
         self.plot(&mut text, "Calls of AWS per member", |burst| {
             burst.calls as f64 / burst.members as f64
         })?;
-        self.plot(&mut text, "Round trips to the last answer", |burst| {
-            burst.round_trips
-        })?;
-        if let Some(Build {
-            clean,
-            incremental,
-            size,
-        }) = self.build
-        {
+        self.plot(&mut text, "Round trips to the last answer", |burst| burst.round_trips)?;
+        if let Some(Build { clean, incremental, size }) = self.build {
             let (clean, again, size) = (clean.as_secs(), incremental.as_secs(), size / 1_000_000);
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
             writeln!(
@@ -134,16 +108,10 @@ impl Report {
         title: &str,
         value: impl Fn(&Burst) -> f64,
     ) -> std::fmt::Result {
-        let members: Vec<String> = self
-            .bursts
-            .iter()
-            .map(|burst| burst.members.to_string())
-            .collect();
-        let values: Vec<String> = self
-            .bursts
-            .iter()
-            .map(|burst| format!("{:.1}", value(burst)))
-            .collect();
+        let members: Vec<String> =
+            self.bursts.iter().map(|burst| burst.members.to_string()).collect();
+        let values: Vec<String> =
+            self.bursts.iter().map(|burst| format!("{:.1}", value(burst))).collect();
         let most = self.bursts.iter().map(value).fold(1.0, f64::max).ceil();
         writeln!(
             text,
@@ -185,14 +153,8 @@ pub fn medians_of_divan(table: &str) -> Vec<(String, f64)> {
                 .split_whitespace()
                 .find(|word| word.chars().any(char::is_alphanumeric))
                 .unwrap_or_default();
-            medians.push((
-                if nested {
-                    format!("{parent} {name}")
-                } else {
-                    name.to_owned()
-                },
-                median,
-            ));
+            medians
+                .push((if nested { format!("{parent} {name}") } else { name.to_owned() }, median));
         }
     }
     medians

@@ -57,12 +57,7 @@ impl Function {
         let (events, inbox) = mpsc::unbounded_channel();
         let (polls, polled) = mpsc::unbounded_channel();
         let (answers, answered) = mpsc::unbounded_channel();
-        let api = Arc::new(Api {
-            events: Mutex::new(inbox),
-            polls,
-            answers,
-            linger,
-        });
+        let api = Arc::new(Api { events: Mutex::new(inbox), polls, answers, linger });
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let _ = stream.set_nodelay(true);
@@ -109,9 +104,8 @@ impl Function {
 
     /// Waits until the function asks for its first event; -> how long that took.
     pub async fn ready(&mut self) -> Result<Duration, Box<dyn Error>> {
-        let polled = tokio::time::timeout(PATIENCE, self.polls.recv())
-            .await?
-            .ok_or("the function ended")?;
+        let polled =
+            tokio::time::timeout(PATIENCE, self.polls.recv()).await?.ok_or("the function ended")?;
         Ok(polled - self.started)
     }
 
@@ -134,10 +128,7 @@ impl Function {
     pub fn peak_memory(&self) -> Result<u64, Box<dyn Error>> {
         let pid = self.child.id().ok_or("the function ended")?;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
-            .ok_or("no VmHWM")?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
         Ok(line.trim().trim_end_matches(" kB").parse()?)
     }
 
@@ -169,15 +160,10 @@ impl Api {
                 return Response::default();
             };
             let deadline = SystemTime::now() + Duration::from_secs(28);
-            let deadline = deadline
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .unwrap_or_default()
-                .as_millis();
+            let deadline =
+                deadline.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
             return Response::builder()
-                .header(
-                    "Lambda-Runtime-Aws-Request-Id",
-                    "8476a536-e9f4-11e8-9739-2dfe598c3fcd",
-                )
+                .header("Lambda-Runtime-Aws-Request-Id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd")
                 .header("Lambda-Runtime-Deadline-Ms", deadline.to_string())
                 .header(
                     "Lambda-Runtime-Invoked-Function-Arn",
@@ -191,16 +177,10 @@ impl Api {
                 .body(Full::new(Bytes::from(event.to_string())))
                 .unwrap_or_default();
         }
-        let body = request
-            .into_body()
-            .collect()
-            .await
-            .map(|body| body.to_bytes())
-            .unwrap_or_default();
-        let _ = self.answers.send((
-            serde_json::from_slice(&body).unwrap_or_default(),
-            Instant::now(),
-        ));
+        let body =
+            request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let _ =
+            self.answers.send((serde_json::from_slice(&body).unwrap_or_default(), Instant::now()));
         tokio::time::sleep(self.linger).await;
         let mut accepted = Response::<Full<Bytes>>::default();
         *accepted.status_mut() = http::StatusCode::ACCEPTED;

@@ -174,19 +174,12 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
-        let output = Output {
-            json: false,
-            colour: true,
-            progress: false,
-        };
+        let output = Output { json: false, colour: true, progress: false };
         let red = output.paint(Tone::Bad, "no");
         let rows = [
             vec!["a".to_owned(), red.clone(), "x".to_owned()],
             vec!["bcd".to_owned(), "yes".to_owned()],
         ];
-        assert_eq!(
-            output.table(&rows),
-            [format!("a    {red}   x"), "bcd  yes".to_owned()]
-        );
+        assert_eq!(output.table(&rows), [format!("a    {red}   x"), "bcd  yes".to_owned()]);
     }
 }

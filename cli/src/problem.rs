@@ -45,27 +45,17 @@ pub struct Problem {
 impl Problem {
     /// Something that was refused or failed.
     pub fn new(kind: &str, message: impl Into<String>) -> Self {
-        Self {
-            kind: kind.to_owned(),
-            message: message.into(),
-            exit: Exit::Failed,
-        }
+        Self { kind: kind.to_owned(), message: message.into(), exit: Exit::Failed }
     }
 
     /// Something that is wrong with the command line.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self {
-            exit: Exit::Usage,
-            ..Self::new("usage", message)
-        }
+        Self { exit: Exit::Usage, ..Self::new("usage", message) }
     }
 
     /// Something that may succeed later.
     pub fn later(kind: &str, message: impl Into<String>) -> Self {
-        Self {
-            exit: Exit::Later,
-            ..Self::new(kind, message)
-        }
+        Self { exit: Exit::Later, ..Self::new(kind, message) }
     }
 }
 

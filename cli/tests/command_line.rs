@@ -53,11 +53,7 @@ impl Home {
         let output = self.run(arguments, input, environment);
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let (out, err) = (text(&output.stdout), text(&output.stderr));
-        assert_eq!(
-            output.status.code(),
-            Some(code),
-            "{arguments:?}: {out}{err}"
-        );
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {out}{err}");
         out + &err
     }
 }
@@ -70,10 +66,7 @@ impl Drop for Home {
 
 fn example(name: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    root.join("examples/policies")
-        .join(name)
-        .display()
-        .to_string()
+    root.join("examples/policies").join(name).display().to_string()
 }
 
 #[test]
@@ -95,9 +88,7 @@ fn a_wrong_command_line_ends_with_2() {
         &["gate", "create"],
         &["gate", "create", "--cidr", "office", "--print"],
         &["gate", "create", "--cidr", "0.0.0.0/0", "--print"],
-        &[
-            "gate", "create", "--cidr", "1.2.3.4", "--vpc", "vpc-1", "--print",
-        ],
+        &["gate", "create", "--cidr", "1.2.3.4", "--vpc", "vpc-1", "--print"],
         &["gate", "check", "--file", "/nowhere.json"],
     ] {
         home.expect(2, arguments, "");
@@ -108,16 +99,10 @@ fn a_wrong_command_line_ends_with_2() {
 fn help_and_version_end_with_0() {
     let home = Home::new("help");
     assert!(home.expect(0, &["--help"], "").contains("Exit status:"));
-    assert!(
-        home.expect(0, &["gate", "create", "--help"], "")
-            .contains("leaked key")
-    );
+    assert!(home.expect(0, &["gate", "create", "--help"], "").contains("leaked key"));
     assert!(home.expect(0, &["--version"], "").starts_with("ip-gate "));
     for shell in ["bash", "zsh", "fish"] {
-        assert!(
-            home.expect(0, &["completions", shell], "")
-                .contains("rollback")
-        );
+        assert!(home.expect(0, &["completions", shell], "").contains("rollback"));
     }
 }
 
@@ -142,10 +127,7 @@ fn a_bad_gate_fails_the_check_with_a_remedy() {
     let text = std::fs::read_to_string(example("gate.json")).unwrap();
     std::fs::write(&path, text.replace("198.51.100.10/32", "0.0.0.0/0")).unwrap();
     let printed = home.expect(1, &["gate", "check", "--file", &path], "");
-    assert!(
-        printed.contains("error: half_a_family") && printed.contains("to do: "),
-        "{printed}"
-    );
+    assert!(printed.contains("error: half_a_family") && printed.contains("to do: "), "{printed}");
     let json = home.expect(1, &["--json", "gate", "check", "--file", &path], "");
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["status"], "failed");
@@ -156,11 +138,7 @@ fn a_bad_gate_fails_the_check_with_a_remedy() {
 #[test]
 fn a_gate_is_printed_as_it_would_be_made() {
     let home = Home::new("print");
-    let printed = home.expect(
-        0,
-        &["gate", "create", "--cidr", "198.51.100.10", "--print"],
-        "",
-    );
+    let printed = home.expect(0, &["gate", "create", "--cidr", "198.51.100.10", "--print"], "");
     let example: Value =
         serde_json::from_str(&std::fs::read_to_string(example("gate.json")).unwrap()).unwrap();
     assert_eq!(serde_json::from_str::<Value>(&printed).unwrap(), example);
@@ -188,15 +166,9 @@ fn a_bookmark_is_kept_for_its_user_alone() {
     assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
     // Nobody answers there.
     let printed = home.expect(3, &["status"], "");
-    assert!(
-        printed.contains("cannot be reached") && !printed.contains(KEY),
-        "{printed}"
-    );
+    assert!(printed.contains("cannot be reached") && !printed.contains(KEY), "{printed}");
     let json = home.expect(3, &["--json", "add"], "");
-    assert_eq!(
-        serde_json::from_str::<Value>(&json).unwrap()["error"],
-        "unreachable"
-    );
+    assert_eq!(serde_json::from_str::<Value>(&json).unwrap()["error"], "unreachable");
 
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
     assert!(home.expect(1, &["status"], "").contains("chmod 600"));
@@ -210,10 +182,7 @@ fn units_name_the_program_and_its_options() {
     let systemd = home.expect(0, &["watch", "--for", "2h", "--print-unit", "systemd"], "");
     assert!(systemd.contains("/ip-gate watch --for 2h\n"), "{systemd}");
     let launchd = home.expect(0, &["watch", "--print-unit=launchd"], "");
-    assert!(
-        launchd.contains("/ip-gate</string>\n    <string>watch</string>"),
-        "{launchd}"
-    );
+    assert!(launchd.contains("/ip-gate</string>\n    <string>watch</string>"), "{launchd}");
 }
 
 #[test]
@@ -243,11 +212,7 @@ fn without_a_connection_to_aws_it_ends_with_3() {
 fn a_key_is_never_an_argument() {
     let home = Home::new("argument");
     let bookmark = format!("https://a.example/gate/#key={KEY}");
-    for arguments in [
-        &["login", &bookmark][..],
-        &["add", "--key", KEY],
-        &["status", KEY],
-    ] {
+    for arguments in [&["login", &bookmark][..], &["add", "--key", KEY], &["status", KEY]] {
         home.expect(2, arguments, "");
     }
 }

@@ -17,10 +17,7 @@ async fn the_first_add_lets_the_caller_in_and_saves_what_was_in_force_as_the_bas
     assert_eq!(answer.headers["Cache-Control"], "no-store");
     assert_eq!(answer.headers["Content-Type"], "application/json");
     let world = script.world.lock();
-    assert_eq!(
-        world.document(POLICY),
-        gate(&[OFFICE, "51.44.71.80/32"], &["s3:Get*"])
-    );
+    assert_eq!(world.document(POLICY), gate(&[OFFICE, "51.44.71.80/32"], &["s3:Get*"]));
     assert_eq!(
         world.objects["baseline/111122223333/policy/gate.json"].body,
         gate(&[OFFICE], &["s3:Get*"])
@@ -46,11 +43,7 @@ async fn who_is_in_already_is_told_so_by_reads_alone() {
     let before = script.world.lock().calls.len();
     for (name, address) in [("alice", HOME), ("bob", "123.123.123.123")] {
         let answer = script.caller(2).add(name, address).await;
-        assert_eq!(
-            (answer.status, answer.word().as_str()),
-            (200, "already_allowed"),
-            "{answer:?}"
-        );
+        assert_eq!((answer.status, answer.word().as_str()), (200, "already_allowed"), "{answer:?}");
         assert_eq!(
             answer.body["targets"][0],
             json!({ "arn": POLICY, "status": "already_allowed", "version": "v2" })
@@ -77,17 +70,11 @@ async fn who_is_in_already_is_told_so_by_reads_alone() {
 async fn a_second_member_on_the_same_network_gets_a_grant_of_his_own_and_no_version() {
     let script = Script::new(office());
     script.caller(1).add("alice", HOME).await;
-    assert_eq!(
-        script.caller(2).add("bob", HOME).await.word(),
-        "already_allowed"
-    );
+    assert_eq!(script.caller(2).add("bob", HOME).await.word(), "already_allowed");
     let world = script.world.lock();
     assert_eq!(
         world.keys("grants/"),
-        [
-            "grants/51.44.71.80_32/alice.json",
-            "grants/51.44.71.80_32/bob.json"
-        ]
+        ["grants/51.44.71.80_32/alice.json", "grants/51.44.71.80_32/bob.json"]
     );
     assert_eq!(world.policy(POLICY).default, 2);
 }
@@ -96,10 +83,7 @@ async fn a_second_member_on_the_same_network_gets_a_grant_of_his_own_and_no_vers
 async fn fourteen_adds_never_meet_the_limit_of_five_versions() {
     let script = Script::new(office());
     for host in 1..=14 {
-        let answer = script
-            .caller(host)
-            .add("alice", &format!("51.44.71.{host}"))
-            .await;
+        let answer = script.caller(host).add("alice", &format!("51.44.71.{host}")).await;
         assert_eq!(answer.word(), "added", "{answer:?}");
         let world = script.world.lock();
         assert!(world.policy(POLICY).versions.len() <= 4);
@@ -124,10 +108,7 @@ async fn the_document_in_force_is_the_defaults_not_the_first_listed() {
     let script = Script::new(world);
     let answer = script.caller(1).add("alice", HOME).await;
     assert_eq!(answer.body["targets"][0]["version"], "v11");
-    assert_eq!(
-        script.world.lock().entries(POLICY),
-        ["51.44.71.80/32", "9.9.9.9/32"]
-    );
+    assert_eq!(script.world.lock().entries(POLICY), ["51.44.71.80/32", "9.9.9.9/32"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,27 +120,14 @@ async fn with_five_versions_present_only_the_oldest_goes_before_the_new_one_is_i
     let writes: Vec<_> = world
         .calls
         .iter()
-        .filter(|call| {
-            matches!(
-                call.op,
-                Op::CreatePolicyVersion(..) | Op::DeletePolicyVersion(..)
-            )
-        })
+        .filter(|call| matches!(call.op, Op::CreatePolicyVersion(..) | Op::DeletePolicyVersion(..)))
         .collect();
     assert!(
         matches!(writes[0].op, Op::DeletePolicyVersion(_, 8))
             && matches!(writes[1].op, Op::CreatePolicyVersion(..)),
         "{writes:?}"
     );
-    assert_eq!(
-        world
-            .policy(POLICY)
-            .versions
-            .keys()
-            .copied()
-            .collect::<Vec<_>>(),
-        [10, 11, 12, 13]
-    );
+    assert_eq!(world.policy(POLICY).versions.keys().copied().collect::<Vec<_>>(), [10, 11, 12, 13]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -170,23 +138,14 @@ async fn nothing_is_deleted_before_its_successor_is_in_place() {
     let answer = script.caller(1).add("alice", HOME).await;
     assert_eq!((answer.status, answer.word().as_str()), (502, "aws_error"));
     assert!(
-        answer.body["message"]
-            .as_str()
-            .unwrap()
-            .contains("iam:CreatePolicyVersion"),
+        answer.body["message"].as_str().unwrap().contains("iam:CreatePolicyVersion"),
         "{answer:?}"
     );
     let world = script.world.lock();
     assert_eq!(world.policy(POLICY).versions.len(), 4);
-    assert!(
-        world.keys("grants/").is_empty(),
-        "a definite refusal leaves no grant"
-    );
+    assert!(world.keys("grants/").is_empty(), "a definite refusal leaves no grant");
     let lease: Value = serde_json::from_str(&world.objects["lease.json"].body).unwrap();
-    assert_eq!(
-        (&lease["nonce"], &lease["targets"]),
-        (&Value::Null, &json!({}))
-    );
+    assert_eq!((&lease["nonce"], &lease["targets"]), (&Value::Null, &json!({})));
 }
 
 /// A gate whose document has exactly `size` characters.
@@ -207,22 +166,10 @@ async fn a_full_document_is_refused_with_the_count_and_nothing_is_put() {
 
     let script = Script::new(World::with_policy(&[(1, gate_of(6145 - added))]));
     let answer = script.caller(1).add("alice", HOME).await;
-    assert_eq!(
-        (answer.status, answer.word().as_str()),
-        (409, "policy_full")
-    );
-    assert!(
-        answer.body["message"]
-            .as_str()
-            .unwrap()
-            .contains("1 entries"),
-        "{answer:?}"
-    );
+    assert_eq!((answer.status, answer.word().as_str()), (409, "policy_full"));
+    assert!(answer.body["message"].as_str().unwrap().contains("1 entries"), "{answer:?}");
     let world = script.world.lock();
-    assert_eq!(
-        (world.policy(POLICY).default, world.keys("grants/").len()),
-        (1, 0)
-    );
+    assert_eq!((world.policy(POLICY).default, world.keys("grants/").len()), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -235,22 +182,11 @@ async fn a_member_may_hold_only_so_many_entries() {
         ("51.44.71.3", 409, "too_many_entries"),
         ("51.44.71.2", 200, "already_allowed"),
     ] {
-        let answer = script
-            .caller(1)
-            .event(config(), add_event("alice", address))
-            .await;
-        assert_eq!(
-            (answer.status, answer.word().as_str()),
-            (status, word),
-            "{answer:?}"
-        );
+        let answer = script.caller(1).event(config(), add_event("alice", address)).await;
+        assert_eq!((answer.status, answer.word().as_str()), (status, word), "{answer:?}");
     }
     assert_eq!(
-        script
-            .caller(1)
-            .event(config(), add_event("bob", "51.44.71.3"))
-            .await
-            .word(),
+        script.caller(1).event(config(), add_event("bob", "51.44.71.3")).await.word(),
         "added"
     );
     assert_eq!(script.world.lock().keys("grants/").len(), 3);
@@ -264,39 +200,28 @@ async fn several_policies_are_changed_together_or_said_to_have_failed_apart() {
     let mut world = office();
     world.add_policy(second, &[(7, gate(&["9.9.9.9/32", "51.44.71.80"], &[]))]);
     let script = Script::new(world);
-    let answer = script
-        .caller(1)
-        .event(add_config(&variables), add_event("alice", HOME))
-        .await;
+    let answer = script.caller(1).event(add_config(&variables), add_event("alice", HOME)).await;
     assert_eq!(
         answer.body["targets"],
         json!([{ "arn": POLICY, "status": "added", "version": "v2" }, { "arn": second, "status": "already_allowed", "version": "v7" }])
     );
     assert_eq!(answer.word(), "added");
-    let answer = script
-        .caller(1)
-        .event(add_config(&variables), add_event("bob", "51.44.71.81"))
-        .await;
+    let answer =
+        script.caller(1).event(add_config(&variables), add_event("bob", "51.44.71.81")).await;
     assert_eq!(
         answer.body["targets"][1],
         json!({ "arn": second, "status": "added", "version": "v8" })
     );
     assert!(
-        script
-            .world
-            .lock()
-            .objects
-            .contains_key("baseline/111122223333/policy/team/a/gate.json")
+        script.world.lock().objects.contains_key("baseline/111122223333/policy/team/a/gate.json")
     );
 
     script.rule(move |_, _, op| {
         matches!(op, Op::CreatePolicyVersion(arn, _) if arn == second)
             .then_some(Act::Fail(403, "AccessDenied"))
     });
-    let answer = script
-        .caller(1)
-        .event(add_config(&variables), add_event("carol", "51.44.71.82"))
-        .await;
+    let answer =
+        script.caller(1).event(add_config(&variables), add_event("carol", "51.44.71.82")).await;
     assert_eq!((answer.status, answer.word().as_str()), (502, "aws_error"));
     assert_eq!(
         answer.body["targets"],
@@ -320,22 +245,12 @@ async fn a_full_policy_among_several_leaves_all_of_them_alone() {
     let script = Script::new(world);
     let answer = script
         .caller(1)
-        .event(
-            add_config(&[("POLICY_ARNS", both.as_str())]),
-            add_event("alice", HOME),
-        )
+        .event(add_config(&[("POLICY_ARNS", both.as_str())]), add_event("alice", HOME))
         .await;
-    assert_eq!(
-        (answer.status, answer.word().as_str()),
-        (409, "policy_full")
-    );
+    assert_eq!((answer.status, answer.word().as_str()), (409, "policy_full"));
     let world = script.world.lock();
     assert_eq!(
-        (
-            world.policy(POLICY).default,
-            world.policy(second).default,
-            world.keys("grants/").len()
-        ),
+        (world.policy(POLICY).default, world.policy(second).default, world.keys("grants/").len()),
         (1, 1, 0)
     );
 }
@@ -344,15 +259,9 @@ async fn a_full_policy_among_several_leaves_all_of_them_alone() {
 async fn a_baseline_that_exists_is_never_touched_by_an_add() {
     let script = Script::new(office());
     let own = gate(&["7.7.7.7/32"], &[]);
-    script
-        .world
-        .lock()
-        .put("baseline/111122223333/policy/gate.json", &own);
+    script.world.lock().put("baseline/111122223333/policy/gate.json", &own);
     script.caller(1).add("alice", HOME).await;
-    assert_eq!(
-        script.world.lock().objects["baseline/111122223333/policy/gate.json"].body,
-        own
-    );
+    assert_eq!(script.world.lock().objects["baseline/111122223333/policy/gate.json"].body, own);
 }
 
 #[tokio::test(start_paused = true)]
@@ -368,19 +277,12 @@ async fn every_known_document_goes_through_add_and_reset_and_changes_nowhere_but
         let before = Document::parse(&text).unwrap();
         let after = Document::parse(&script.world.lock().document(POLICY)).unwrap();
         assert_eq!(blank(before.json()), blank(after.json()), "{path:?}");
-        assert_eq!(
-            before.json()["Statement"].is_array(),
-            after.json()["Statement"].is_array()
-        );
+        assert_eq!(before.json()["Statement"].is_array(), after.json()["Statement"].is_array());
         let (mut expected, now) = (addresses(before.json()), addresses(after.json()));
         expected.push(json!("62.4.5.6/32"));
         assert_eq!(now, expected, "{path:?}");
 
-        let report = script
-            .caller(2)
-            .reset(reset_config(&[]), json!({}))
-            .await
-            .unwrap();
+        let report = script.caller(2).reset(reset_config(&[]), json!({})).await.unwrap();
         assert_eq!(
             (report["status"].as_str(), &report["targets"][0]["removed"]),
             (Some("reset"), &json!(["62.4.5.6/32"]))

@@ -16,63 +16,35 @@ async fn a_reset_goes_back_to_the_baseline_and_reports_what_it_found() {
         },
         0,
     );
-    let dry = script
-        .caller(2)
-        .reset(reset_config(&[]), json!({ "dry_run": true }))
-        .await
-        .unwrap();
+    let dry = script.caller(2).reset(reset_config(&[]), json!({ "dry_run": true })).await.unwrap();
     let calls = script.world.lock().calls.len();
-    assert_eq!(
-        script.world.lock().policy(POLICY).default,
-        3,
-        "a dry run writes nothing"
-    );
+    assert_eq!(script.world.lock().policy(POLICY).default, 3, "a dry run writes nothing");
     let report = script
         .caller(2)
         .reset(reset_config(&[]), json!({ "source": "aws.scheduler" }))
         .await
         .unwrap();
     let target = |status: &str, version: &str| json!({ "arn": POLICY, "status": status, "version": version, "removed": ["51.44.71.80/32", "7.7.7.7/32"], "restored": [], "drift": true });
-    assert_eq!(
-        dry,
-        json!({ "status": "would_reset", "targets": [target("would_reset", "v3")] })
-    );
-    assert_eq!(
-        report,
-        json!({ "status": "reset", "targets": [target("reset", "v4")] })
-    );
+    assert_eq!(dry, json!({ "status": "would_reset", "targets": [target("would_reset", "v3")] }));
+    assert_eq!(report, json!({ "status": "reset", "targets": [target("reset", "v4")] }));
     assert!(script.world.lock().calls.len() > calls);
-    let again = script
-        .caller(2)
-        .reset(reset_config(&[]), Value::Null)
-        .await
-        .unwrap();
+    let again = script.caller(2).reset(reset_config(&[]), Value::Null).await.unwrap();
     assert_eq!(again["status"], "unchanged");
     let world = script.world.lock();
     assert_eq!(world.document(POLICY), gate(&[OFFICE], &["s3:Get*"]));
-    assert_eq!(
-        (world.policy(POLICY).default, world.keys("grants/").len()),
-        (4, 0)
-    );
+    assert_eq!((world.policy(POLICY).default, world.keys("grants/").len()), (4, 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn entries_that_somebody_took_out_are_put_back() {
     let script = Script::new(World::with_policy(&[(1, gate(&["7.7.7.7/32"], &[]))]));
-    script.world.lock().put(
-        "baseline/111122223333/policy/gate.json",
-        &gate(&[OFFICE, "7.7.7.7"], &[]),
-    );
-    let report = script
-        .caller(1)
-        .reset(reset_config(&[]), json!({}))
-        .await
-        .unwrap();
+    script
+        .world
+        .lock()
+        .put("baseline/111122223333/policy/gate.json", &gate(&[OFFICE, "7.7.7.7"], &[]));
+    let report = script.caller(1).reset(reset_config(&[]), json!({})).await.unwrap();
     assert_eq!(
-        (
-            &report["targets"][0]["restored"],
-            &report["targets"][0]["drift"]
-        ),
+        (&report["targets"][0]["restored"], &report["targets"][0]["drift"]),
         (&json!([OFFICE]), &json!(false))
     );
 }
@@ -85,10 +57,7 @@ async fn a_target_without_a_usable_baseline_stays_untouched_and_the_reset_fails_
         (None, "does not exist"),
         (Some("nonsense".to_owned()), "not valid JSON"),
         (Some(gate(&["0.0.0.0/0"], &[])), "0.0.0.0/0"),
-        (
-            Some(r#"{"Statement":[],"Statement":[]}"#.to_owned()),
-            "stands twice",
-        ),
+        (Some(r#"{"Statement":[],"Statement":[]}"#.to_owned()), "stands twice"),
     ] {
         let script = Script::new(office());
         script.caller(1).add("alice", HOME).await;
@@ -118,15 +87,8 @@ async fn a_target_without_a_usable_baseline_stays_untouched_and_the_reset_fails_
         assert!(world.keys("grants/").is_empty());
     }
     let script = Script::new(office());
-    script
-        .world
-        .lock()
-        .put("grants/1.2.3.4_32/alice.json", "{}");
-    script
-        .caller(2)
-        .reset(reset_config(&[]), json!({}))
-        .await
-        .unwrap_err();
+    script.world.lock().put("grants/1.2.3.4_32/alice.json", "{}");
+    script.caller(2).reset(reset_config(&[]), json!({})).await.unwrap_err();
     assert_eq!(
         script.world.lock().keys("grants/").len(),
         1,
@@ -138,27 +100,18 @@ async fn a_target_without_a_usable_baseline_stays_untouched_and_the_reset_fails_
 #[tokio::test(start_paused = true)]
 async fn single_entries_are_revoked_with_their_grants_and_nothing_else_changes() {
     let script = Script::new(office());
-    for (name, address) in [
-        ("alice", HOME),
-        ("bob", HOME),
-        ("alice", "51.44.71.81"),
-        ("carol", "51.44.71.82"),
-    ] {
+    for (name, address) in
+        [("alice", HOME), ("bob", HOME), ("alice", "51.44.71.81"), ("carol", "51.44.71.82")]
+    {
         script.caller(1).add(name, address).await;
     }
     script.world.lock().apply(
         9,
-        &Op::Edit {
-            arn: POLICY.into(),
-            entries: vec!["7.7.7.7/32".into()],
-            tags: vec![],
-        },
+        &Op::Edit { arn: POLICY.into(), entries: vec!["7.7.7.7/32".into()], tags: vec![] },
         0,
     );
     let revoke = async |event: Value| script.caller(2).reset(reset_config(&[]), event).await;
-    let dry = revoke(json!({ "revoke_member": "alice", "dry_run": true }))
-        .await
-        .unwrap();
+    let dry = revoke(json!({ "revoke_member": "alice", "dry_run": true })).await.unwrap();
     assert_eq!(
         (dry["status"].as_str(), &dry["targets"][0]["removed"]),
         (Some("would_revoke"), &json!(["51.44.71.81/32"]))
@@ -170,28 +123,17 @@ async fn single_entries_are_revoked_with_their_grants_and_nothing_else_changes()
     );
     assert_eq!(
         script.world.lock().keys("grants/"),
-        [
-            "grants/51.44.71.80_32/bob.json",
-            "grants/51.44.71.82_32/carol.json"
-        ],
+        ["grants/51.44.71.80_32/bob.json", "grants/51.44.71.82_32/carol.json"],
         "bob's network stays, for it is his too"
     );
-    let report = revoke(json!({ "revoke": [HOME, "7.7.7.7", "123.123.123.123"] }))
-        .await
-        .unwrap();
+    let report = revoke(json!({ "revoke": [HOME, "7.7.7.7", "123.123.123.123"] })).await.unwrap();
     assert_eq!(
         report["targets"][0]["removed"],
         json!(["51.44.71.80/32", "7.7.7.7/32"]),
         "the baseline's entry stays"
     );
-    assert_eq!(
-        script.world.lock().entries(POLICY),
-        [OFFICE, "51.44.71.82/32"]
-    );
-    assert_eq!(
-        revoke(json!({ "revoke": [HOME] })).await.unwrap()["status"],
-        "unchanged"
-    );
+    assert_eq!(script.world.lock().entries(POLICY), [OFFICE, "51.44.71.82/32"]);
+    assert_eq!(revoke(json!({ "revoke": [HOME] })).await.unwrap()["status"], "unchanged");
     let before = script.world.lock().calls.len();
     for wrong in [
         json!({ "revoke": HOME }),
@@ -203,16 +145,9 @@ async fn single_entries_are_revoked_with_their_grants_and_nothing_else_changes()
         let error = revoke(wrong.clone()).await.unwrap();
         assert_eq!(error["status"], "refused", "{wrong}");
         let kind = error["error"].as_str().unwrap();
-        assert!(
-            ["bad_ip", "bad_command"].contains(&kind),
-            "{wrong} {error:?}"
-        );
+        assert!(["bad_ip", "bad_command"].contains(&kind), "{wrong} {error:?}");
     }
-    assert_eq!(
-        script.world.lock().calls.len(),
-        before,
-        "what cannot be read is no reset"
-    );
+    assert_eq!(script.world.lock().calls.len(), before, "what cannot be read is no reset");
 }
 
 #[tokio::test(start_paused = true)]
@@ -223,18 +158,10 @@ async fn the_list_tells_permanent_granted_and_hand_made_entries_apart() {
     }
     script.world.lock().apply(
         9,
-        &Op::Edit {
-            arn: POLICY.into(),
-            entries: vec!["7.7.7.7/32".into()],
-            tags: vec![],
-        },
+        &Op::Edit { arn: POLICY.into(), entries: vec!["7.7.7.7/32".into()], tags: vec![] },
         0,
     );
-    let report = script
-        .caller(2)
-        .reset(reset_config(&[]), json!({ "list": true }))
-        .await
-        .unwrap();
+    let report = script.caller(2).reset(reset_config(&[]), json!({ "list": true })).await.unwrap();
     let entry = |text: &str, standing: &str, members: Value, at: Value| json!({ "entry": text, "standing": standing, "members": members, "granted_at": at, "ends": null });
     assert_eq!(
         report["targets"],
@@ -266,10 +193,7 @@ async fn a_baseline_is_checked_before_it_is_saved() {
     let found = check(json!({ "check_baseline": POLICY })).await.unwrap();
     assert_eq!(
         (found["status"].as_str(), &found["object"]),
-        (
-            Some("usable"),
-            &json!("baseline/111122223333/policy/gate.json")
-        )
+        (Some("usable"), &json!("baseline/111122223333/policy/gate.json"))
     );
     assert_eq!(
         found["entries"],
@@ -297,26 +221,13 @@ async fn a_baseline_is_checked_before_it_is_saved() {
             json!({ "check_baseline": POLICY, "document": gate(&["0.0.0.0/0"], &[]) }),
             "baseline_unusable",
         ),
-        (
-            json!({ "check_baseline": POLICY, "document": "nonsense" }),
-            "malformed_document",
-        ),
-        (
-            json!({ "check_baseline": "arn:aws:iam::111122223333:policy/other" }),
-            "bad_command",
-        ),
+        (json!({ "check_baseline": POLICY, "document": "nonsense" }), "malformed_document"),
+        (json!({ "check_baseline": "arn:aws:iam::111122223333:policy/other" }), "bad_command"),
     ] {
         let refused = check(event).await.unwrap();
-        assert_eq!(
-            (&refused["status"], &refused["error"]),
-            (&json!("refused"), &json!(kind))
-        );
+        assert_eq!((&refused["status"], &refused["error"]), (&json!("refused"), &json!(kind)));
     }
-    assert_eq!(
-        script.world.lock().objects,
-        before,
-        "checking writes nothing"
-    );
+    assert_eq!(script.world.lock().objects, before, "checking writes nothing");
 }
 
 #[tokio::test(start_paused = true)]
@@ -324,19 +235,13 @@ async fn an_older_version_comes_back_with_everybody_who_is_in() {
     let script = Script::new(office());
     script.world.lock().apply(
         9,
-        &Op::Edit {
-            arn: POLICY.into(),
-            entries: vec![],
-            tags: vec!["ec2:*".into()],
-        },
+        &Op::Edit { arn: POLICY.into(), entries: vec![], tags: vec!["ec2:*".into()] },
         0,
     );
     script.caller(1).add("alice", HOME).await;
     let roll = async |event: Value| script.caller(2).reset(reset_config(&[]), event).await;
     assert_eq!(
-        roll(json!({ "rollback": "v1", "dry_run": true }))
-            .await
-            .unwrap()["status"],
+        roll(json!({ "rollback": "v1", "dry_run": true })).await.unwrap()["status"],
         "would_roll_back"
     );
     let report = roll(json!({ "rollback": "v1" })).await.unwrap();

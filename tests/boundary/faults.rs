@@ -18,10 +18,7 @@ async fn an_edit_made_in_the_console_while_we_write_is_merged_not_overwritten() 
     });
     let answer = script.caller(1).add("alice", HOME).await;
     assert_eq!(
-        (
-            answer.word().as_str(),
-            &answer.body["targets"][0]["version"]
-        ),
+        (answer.word().as_str(), &answer.body["targets"][0]["version"]),
         ("added", &json!("v4"))
     );
     let (entries, tags) = read_gate(&script.world.lock().document(POLICY));
@@ -29,15 +26,10 @@ async fn an_edit_made_in_the_console_while_we_write_is_merged_not_overwritten() 
         entries,
         BTreeSet::from(["123.123.123.123/32", "51.44.71.80/32", "7.7.7.7/32"].map(str::to_owned))
     );
-    assert_eq!(
-        tags,
-        BTreeSet::from(["ec2:*", "s3:Get*"].map(str::to_owned))
-    );
+    assert_eq!(tags, BTreeSet::from(["ec2:*", "s3:Get*"].map(str::to_owned)));
     let world = script.world.lock();
     assert_eq!(
-        read_gate(&world.objects["baseline/111122223333/policy/gate.json"].body)
-            .0
-            .len(),
+        read_gate(&world.objects["baseline/111122223333/policy/gate.json"].body).0.len(),
         2,
         "the edit came before our first version"
     );
@@ -76,17 +68,10 @@ async fn throttling_is_waited_out_and_in_the_end_reported_with_the_grant_left() 
     script.rule(|_, _, op| creates(op).then_some(Act::Fail(400, "Throttling")));
     let answer = script.caller(1).add("alice", HOME).await;
     assert_eq!(
-        (
-            answer.status,
-            answer.word().as_str(),
-            answer.headers["Retry-After"].as_str()
-        ),
+        (answer.status, answer.word().as_str(), answer.headers["Retry-After"].as_str()),
         (503, "throttled", Some("5"))
     );
-    assert_eq!(
-        script.world.lock().keys("grants/"),
-        ["grants/51.44.71.80_32/alice.json"]
-    );
+    assert_eq!(script.world.lock().keys("grants/"), ["grants/51.44.71.80_32/alice.json"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -97,11 +82,7 @@ async fn a_silent_peer_never_eats_the_whole_invocation() {
         let started = tokio::time::Instant::now();
         let answer = script.caller(1).add("alice", HOME).await;
         assert!(answer.status >= 500, "{answer:?}");
-        assert!(
-            started.elapsed() < std::time::Duration::from_secs(28),
-            "{:?}",
-            started.elapsed()
-        );
+        assert!(started.elapsed() < std::time::Duration::from_secs(28), "{:?}", started.elapsed());
     }
 }
 
@@ -112,10 +93,7 @@ async fn a_list_that_is_behind_the_last_known_write_is_not_believed() {
     script.rule(|_, _, op| op.is_iam_read().then_some(Act::Stale(2)));
     let answer = script.caller(2).add("bob", "123.123.123.123").await;
     assert_eq!(answer.status, 200, "{answer:?}");
-    assert_eq!(
-        script.world.lock().entries(POLICY),
-        ["123.123.123.123/32", "51.44.71.80/32"]
-    );
+    assert_eq!(script.world.lock().entries(POLICY), ["123.123.123.123/32", "51.44.71.80/32"]);
 }
 
 // The page, and answers for browsers.
@@ -132,20 +110,12 @@ async fn a_grant_that_cannot_be_put_gives_the_lease_back_with_nothing_noted() {
         _ => None,
     });
     let answer = script.caller(2).add("alice", HOME).await;
-    assert_eq!(
-        (answer.status, answer.word().as_str()),
-        (502, "aws_error"),
-        "{answer:?}"
-    );
+    assert_eq!((answer.status, answer.word().as_str()), (502, "aws_error"), "{answer:?}");
     let world = script.world.lock();
     assert_eq!(world.policy(POLICY), &before);
     let lease: Value = serde_json::from_str(&world.objects["lease.json"].body).unwrap();
     assert_eq!(
-        (
-            &lease["nonce"],
-            &lease["targets"][POLICY]["last"],
-            &lease["targets"][POLICY]["pending"]
-        ),
+        (&lease["nonce"], &lease["targets"][POLICY]["last"], &lease["targets"][POLICY]["pending"]),
         (&Value::Null, &json!("v2"), &Value::Null)
     );
     assert_eq!(world.keys("grants/"), ["grants/51.44.71.1_32/bob.json"]);

@@ -62,10 +62,7 @@ async fn add(script: &Script, author: usize, name: &str, address: &str) -> (Answ
 /// The versions that functions made.
 fn made(script: &Script) -> usize {
     let world = script.world.lock();
-    world.policies[POLICY]
-        .iter()
-        .filter(|moment| moment.cause == Cause::Write)
-        .count()
+    world.policies[POLICY].iter().filter(|moment| moment.cause == Cause::Write).count()
 }
 
 fn lease(script: &Script) -> Value {
@@ -91,9 +88,7 @@ async fn eight_adds_in_a_row_under_a_lag_of_ten_seconds_are_all_added_at_once() 
     assert!(versions <= 10, "{versions} versions");
     let world = script.world.lock();
     assert_eq!(world.entries(POLICY).len(), 1 + MEMBERS.len());
-    let most = world.policies[POLICY]
-        .iter()
-        .map(|moment| moment.policy.versions.len());
+    let most = world.policies[POLICY].iter().map(|moment| moment.policy.versions.len());
     assert!(most.max().unwrap() <= 5);
     let refused = world.calls.iter().filter(|call| {
         matches!(call.op, Op::CreatePolicyVersion(..)) && matches!(call.reply, Reply::Error(..))
@@ -161,10 +156,7 @@ fn holds_the_edit(script: &Script) -> bool {
 #[tokio::test(start_paused = true)]
 async fn an_edit_that_becomes_readable_after_some_seconds_is_merged() {
     let script = lagging(Duration::ZERO, Duration::ZERO);
-    assert_eq!(
-        add(&script, 1, "anna", "51.44.71.1").await.0.word(),
-        "added"
-    );
+    assert_eq!(add(&script, 1, "anna", "51.44.71.1").await.0.word(), "added");
     edit_that_is_unreadable_for(&script, seconds(2.5));
     assert_eq!(add(&script, 2, "ben", "51.44.71.2").await.0.word(), "added");
     assert!(holds_the_edit(&script));
@@ -175,10 +167,7 @@ async fn an_edit_that_becomes_readable_after_some_seconds_is_merged() {
 #[tokio::test(start_paused = true)]
 async fn an_edit_that_stays_unreadable_is_merged_by_the_next_add() {
     let script = lagging(Duration::ZERO, Duration::ZERO);
-    assert_eq!(
-        add(&script, 1, "anna", "51.44.71.1").await.0.word(),
-        "added"
-    );
+    assert_eq!(add(&script, 1, "anna", "51.44.71.1").await.0.word(), "added");
     edit_that_is_unreadable_for(&script, seconds(40.0));
     let started = Instant::now();
     let (answer, _) = add(&script, 2, "ben", "51.44.71.2").await;
@@ -189,10 +178,7 @@ async fn an_edit_that_stays_unreadable_is_merged_by_the_next_add() {
     assert!(!holds_the_edit(&script), "it cannot be read yet");
 
     tokio::time::sleep(seconds(40.0)).await;
-    assert_eq!(
-        add(&script, 3, "cleo", "51.44.71.3").await.0.word(),
-        "added"
-    );
+    assert_eq!(add(&script, 3, "cleo", "51.44.71.3").await.0.word(), "added");
     assert!(holds_the_edit(&script));
     assert_eq!(script.world.lock().entries(POLICY).len(), 5);
     assert_eq!(lease(&script)["targets"][POLICY].get("pending"), None);
@@ -201,25 +187,14 @@ async fn an_edit_that_stays_unreadable_is_merged_by_the_next_add() {
 #[tokio::test(start_paused = true)]
 async fn a_reset_that_cannot_read_what_it_overtook_fails_with_the_grants_kept() {
     let script = lagging(Duration::ZERO, Duration::ZERO);
-    assert_eq!(
-        add(&script, 1, "anna", "51.44.71.1").await.0.word(),
-        "added"
-    );
+    assert_eq!(add(&script, 1, "anna", "51.44.71.1").await.0.word(), "added");
     tokio::time::sleep(seconds(2.0)).await;
     edit_that_is_unreadable_for(&script, seconds(150.0));
-    let reset = async |author| {
-        script
-            .caller(author)
-            .reset(reset_config(&[]), json!({}))
-            .await
-    };
+    let reset = async |author| script.caller(author).reset(reset_config(&[]), json!({})).await;
     reset(2).await.unwrap_err();
     let pending = lease(&script)["targets"][POLICY]["pending"].clone();
     assert_eq!(pending.as_array().map(Vec::len), Some(1), "{pending}");
-    assert_eq!(
-        script.world.lock().keys("grants/"),
-        ["grants/51.44.71.1_32/anna.json"]
-    );
+    assert_eq!(script.world.lock().keys("grants/"), ["grants/51.44.71.1_32/anna.json"]);
 
     tokio::time::sleep(seconds(150.0)).await;
     assert_eq!(reset(3).await.unwrap()["status"], "reset");
@@ -256,14 +231,10 @@ fn without_list(trust: &str) -> Value {
 async fn a_role_that_reads_back_in_another_order_is_opened_and_reset() {
     let script = role();
     let add = async |author, name: &str, address: &str| {
-        script
-            .caller(author)
-            .event(add_config(&ONLY_ROLE), add_event(name, address))
-            .await
+        script.caller(author).event(add_config(&ONLY_ROLE), add_event(name, address)).await
     };
-    for (author, (name, address)) in [("alice", "62.4.5.6"), ("bob", "62.4.5.7")]
-        .into_iter()
-        .enumerate()
+    for (author, (name, address)) in
+        [("alice", "62.4.5.6"), ("bob", "62.4.5.7")].into_iter().enumerate()
     {
         let answer = add(author, name, address).await;
         assert_eq!(answer.word(), "added", "{answer:?}");
@@ -282,13 +253,7 @@ async fn a_role_that_reads_back_in_another_order_is_opened_and_reset() {
         assert!(normal(&world.trust("jump")).contains("62.4.5.7/32"));
     }
     tokio::time::sleep(seconds(2.0)).await;
-    let reset = async || {
-        script
-            .caller(9)
-            .reset(reset_config(&ONLY_ROLE), json!({}))
-            .await
-            .unwrap()
-    };
+    let reset = async || script.caller(9).reset(reset_config(&ONLY_ROLE), json!({})).await.unwrap();
     let report = reset().await;
     assert_eq!(
         (report["status"].as_str(), &report["targets"][0]["drift"]),
@@ -309,16 +274,9 @@ async fn a_role_that_reads_back_in_another_order_is_opened_and_reset() {
 #[tokio::test(start_paused = true)]
 async fn a_baseline_of_a_role_that_an_administrator_wrote_in_another_form_is_no_drift() {
     let script = role();
-    script
-        .world
-        .lock()
-        .put("baseline/444455556666/role/team/jump.json", TRUST);
+    script.world.lock().put("baseline/444455556666/role/team/jump.json", TRUST);
     for _ in 0..3 {
-        let report = script
-            .caller(9)
-            .reset(reset_config(&ONLY_ROLE), json!({}))
-            .await
-            .unwrap();
+        let report = script.caller(9).reset(reset_config(&ONLY_ROLE), json!({})).await.unwrap();
         assert_eq!(
             (report["status"].as_str(), &report["targets"][0]["drift"]),
             (Some("unchanged"), &json!(false)),

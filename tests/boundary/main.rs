@@ -26,11 +26,5 @@ fn creates(op: &Op) -> bool {
 }
 
 fn iam_calls(script: &Script) -> usize {
-    script
-        .world
-        .lock()
-        .calls
-        .iter()
-        .filter(|call| call.op.is_iam())
-        .count()
+    script.world.lock().calls.iter().filter(|call| call.op.is_iam()).count()
 }

@@ -6,10 +6,7 @@ use serde_json::{Value, json};
 const TOPIC: (&str, &str) = ("NOTIFY_TOPIC", "arn:aws:sns:us-east-1:111122223333:changes");
 
 async fn add(script: &Script, author: usize, name: &str, address: &str) -> Answer {
-    script
-        .caller(author)
-        .event(add_config(&[TOPIC]), add_event(name, address))
-        .await
+    script.caller(author).event(add_config(&[TOPIC]), add_event(name, address)).await
 }
 
 fn publishes(op: &Op) -> bool {
@@ -32,10 +29,7 @@ async fn a_version_is_told_once_with_who_which_network_which_policy_and_which_ve
         Op::Publish { topic, subject, .. } => Some((topic.clone(), subject.clone())),
         _ => None,
     });
-    assert_eq!(
-        told,
-        Some((TOPIC.1.to_owned(), "ip-gate: added gate +1 -0".to_owned()))
-    );
+    assert_eq!(told, Some((TOPIC.1.to_owned(), "ip-gate: added gate +1 -0".to_owned())));
 }
 
 #[tokio::test(start_paused = true)]
@@ -54,13 +48,8 @@ async fn an_entry_that_had_waited_is_told_with_the_version_that_brings_it() {
 #[tokio::test(start_paused = true)]
 async fn a_reset_and_a_revocation_are_told_and_a_rehearsal_is_not() {
     let script = Script::new(office());
-    let act = async |event: Value| {
-        script
-            .caller(9)
-            .reset(reset_config(&[TOPIC]), event)
-            .await
-            .unwrap()
-    };
+    let act =
+        async |event: Value| script.caller(9).reset(reset_config(&[TOPIC]), event).await.unwrap();
     for address in ["51.44.71.80", "51.44.71.81"] {
         script.caller(1).add("alice", address).await;
     }
@@ -85,30 +74,17 @@ async fn a_reset_and_a_revocation_are_told_and_a_rehearsal_is_not() {
 
 #[tokio::test(start_paused = true)]
 async fn a_change_stands_and_is_answered_in_time_when_the_topic_cannot_be_told() {
-    for act in [
-        Act::Fail(403, "AuthorizationError"),
-        Act::Dropped,
-        Act::Silent,
-    ] {
+    for act in [Act::Fail(403, "AuthorizationError"), Act::Dropped, Act::Silent] {
         let script = Script::new(office());
         let rule = act.clone();
         script.rule(move |_, _, op| publishes(op).then(|| rule.clone()));
         let started = tokio::time::Instant::now();
-        assert_eq!(
-            add(&script, 1, "alice", "51.44.71.80").await.word(),
-            "added"
-        );
-        assert!(
-            started.elapsed().as_secs() < 3,
-            "{act:?}: {:?}",
-            started.elapsed()
-        );
+        assert_eq!(add(&script, 1, "alice", "51.44.71.80").await.word(), "added");
+        assert!(started.elapsed().as_secs() < 3, "{act:?}: {:?}", started.elapsed());
         let world = script.world.lock();
         assert_eq!(world.entries(POLICY), [OFFICE, "51.44.71.80/32"]);
         assert!(
-            world.objects["lease.json"]
-                .body
-                .starts_with(r#"{"nonce":null"#),
+            world.objects["lease.json"].body.starts_with(r#"{"nonce":null"#),
             "the lease is given back"
         );
     }
@@ -118,12 +94,5 @@ async fn a_change_stands_and_is_answered_in_time_when_the_topic_cannot_be_told()
 async fn without_a_topic_nobody_is_told() {
     let script = Script::new(office());
     script.caller(1).add("alice", "51.44.71.80").await;
-    assert!(
-        !script
-            .world
-            .lock()
-            .calls
-            .iter()
-            .any(|call| publishes(&call.op))
-    );
+    assert!(!script.world.lock().calls.iter().any(|call| publishes(&call.op)));
 }

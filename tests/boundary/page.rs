@@ -22,10 +22,8 @@ async fn the_page_shows_the_address_asks_aws_for_nothing_and_holds_strict_header
     let script = Script::new(office());
     let mut event = on(as_browser(add_event("mallory", HOME)), "/");
     event["headers"]["Accept-Language"] = "ja".into();
-    let answer = script
-        .caller(1)
-        .event(add_config(&[("RESET_DESCRIPTION", "<daily>")]), event)
-        .await;
+    let answer =
+        script.caller(1).event(add_config(&[("RESET_DESCRIPTION", "<daily>")]), event).await;
     let text = answer.body.as_str().unwrap();
     assert!(
         text.contains(HOME) && text.contains("lang=\"ja\"") && text.contains("&lt;daily&gt;"),
@@ -57,10 +55,8 @@ async fn the_page_shows_the_address_asks_aws_for_nothing_and_holds_strict_header
 #[tokio::test(start_paused = true)]
 async fn only_the_peer_may_read_an_answer_from_elsewhere() {
     let script = Script::new(office());
-    let answer = script
-        .caller(1)
-        .event(add_config(&[]), on(add_event("alice", HOME), "/status"))
-        .await;
+    let answer =
+        script.caller(1).event(add_config(&[]), on(add_event("alice", HOME), "/status")).await;
     assert_eq!(
         answer.headers["Access-Control-Allow-Origin"],
         "https://b2.execute-api.us-east-1.amazonaws.com"
@@ -99,22 +95,15 @@ async fn status_tells_whether_since_when_and_by_whom_and_changes_nothing() {
         status("alice", HOME).await.body,
         json!({ "network": "51.44.71.80/32", "allowed": true, "granted_at": "2027-01-15T08:00:00Z", "ends": null, "members": ["alice", "bob"], "entries": [{ "network": "51.44.71.80/32", "granted_at": "2027-01-15T08:00:00Z", "ends": null }] })
     );
-    assert_eq!(
-        status("alice", "123.123.123.123").await.body["allowed"],
-        true
-    );
+    assert_eq!(status("alice", "123.123.123.123").await.body["allowed"], true);
     assert_eq!(writes(&script), before);
 }
 
 #[tokio::test(start_paused = true)]
 async fn browsers_get_every_answer_as_a_page() {
     let script = Script::new(office());
-    let config = || {
-        add_config(&[
-            ("MAX_GRANTS_PER_MEMBER", "1"),
-            ("RESET_DESCRIPTION", "every night"),
-        ])
-    };
+    let config =
+        || add_config(&[("MAX_GRANTS_PER_MEMBER", "1"), ("RESET_DESCRIPTION", "every night")]);
     let cases = [
         ("alice", HOME, 200, "You are in"),
         ("alice", HOME, 200, "You are in"),
@@ -141,10 +130,7 @@ async fn browsers_get_every_answer_as_a_page() {
     let mut event = on(as_browser(add_event("bob", "51.44.71.82")), "/add");
     event["headers"]["Accept-Language"] = "ja".into();
     let busy = script.caller(1).event(config(), event).await;
-    assert_eq!(
-        (busy.status, busy.headers["Retry-After"].as_str()),
-        (503, Some("5"))
-    );
+    assert_eq!((busy.status, busy.headers["Retry-After"].as_str()), (503, Some("5")));
     assert!(busy.body.as_str().unwrap().contains("数秒後に"), "{busy:?}");
 }
 
@@ -155,9 +141,6 @@ async fn the_page_takes_get_alone() {
         let mut event = on(add_event("alice", HOME), "/");
         event["httpMethod"] = method.into();
         let answer = script.caller(1).event(add_config(&[]), event).await;
-        assert_eq!(
-            (answer.status, &answer.headers["Allow"]),
-            (405, &json!("GET"))
-        );
+        assert_eq!((answer.status, &answer.headers["Allow"]), (405, &json!("GET")));
     }
 }

@@ -11,10 +11,7 @@ async fn strangers_get_one_answer_and_cause_no_iam_call() {
         script.caller(1).event(add_config(&[]), event).await
     };
     let unknown = script.caller(1).add("mallory", HOME).await;
-    assert_eq!(
-        (missing.status, missing.word().as_str()),
-        (401, "unauthorized")
-    );
+    assert_eq!((missing.status, missing.word().as_str()), (401, "unauthorized"));
     assert_eq!(missing, unknown);
     assert_eq!(iam_calls(&script), 0);
     assert!(script.world.lock().keys("grants/").is_empty());
@@ -26,11 +23,7 @@ async fn a_members_file_that_names_nobody_lets_nobody_in() {
         let script = Script::new(office());
         let (object, _) = fakes::invoke::member("alice");
         script.world.lock().put(&object, body);
-        assert_eq!(
-            script.caller(1).add("alice", HOME).await.status,
-            401,
-            "{body}"
-        );
+        assert_eq!(script.caller(1).add("alice", HOME).await.status, 401, "{body}");
         assert_eq!(iam_calls(&script), 0);
     }
 }
@@ -84,10 +77,7 @@ async fn checks_come_in_the_order_of_the_design_and_change_nothing() {
             for (what, value) in &mended {
                 match what.as_str() {
                     "prefetch" => {
-                        event["headers"]
-                            .as_object_mut()
-                            .unwrap()
-                            .remove("Sec-Purpose");
+                        event["headers"].as_object_mut().unwrap().remove("Sec-Purpose");
                     }
                     "key" => {
                         event["headers"]["Authorization"] =
@@ -99,15 +89,8 @@ async fn checks_come_in_the_order_of_the_design_and_change_nothing() {
                 }
             }
         });
-        let answer = script
-            .caller(1)
-            .event(add_config(&[("EXPLICIT_IP", "true")]), event)
-            .await;
-        assert_eq!(
-            (answer.status, answer.word().as_str()),
-            (status, word),
-            "{answer:?}"
-        );
+        let answer = script.caller(1).event(add_config(&[("EXPLICIT_IP", "true")]), event).await;
+        assert_eq!((answer.status, answer.word().as_str()), (status, word), "{answer:?}");
         if status == 405 {
             assert_eq!(answer.headers["Allow"], "GET, POST");
         }
@@ -124,14 +107,8 @@ async fn another_address_may_be_named_only_where_that_is_switched_on() {
     event["queryStringParameters"] = json!({ "ip": "51.44.72.0/24" });
     let script = Script::new(office());
     let answer = script.caller(1).event(add_config(&[]), event.clone()).await;
-    assert_eq!(
-        (answer.status, answer.word().as_str()),
-        (403, "explicit_ip_disabled")
-    );
-    let answer = script
-        .caller(1)
-        .event(add_config(&[("EXPLICIT_IP", "true")]), event)
-        .await;
+    assert_eq!((answer.status, answer.word().as_str()), (403, "explicit_ip_disabled"));
+    let answer = script.caller(1).event(add_config(&[("EXPLICIT_IP", "true")]), event).await;
     assert_eq!(answer.body["network"], "51.44.72.0/24");
 }
 
@@ -155,27 +132,15 @@ async fn only_the_gateways_word_counts_for_the_address() {
 async fn settings_change_what_is_taken() {
     for (variables, address, network) in [
         (&[][..], "2a05:d018:1:2:3:4:5:6", "2a05:d018:1:2::/64"),
-        (
-            &[("IPV6_PREFIX_LENGTH", "56")][..],
-            "2a05:d018:1:2:3:4:5:6",
-            "2a05:d018:1::/56",
-        ),
+        (&[("IPV6_PREFIX_LENGTH", "56")][..], "2a05:d018:1:2:3:4:5:6", "2a05:d018:1::/56"),
         (&[("ADDRESS_SCOPE", "any")][..], "127.0.0.2", "127.0.0.2/32"),
         (&[][..], "::ffff:51.44.71.80", "51.44.71.80/32"),
     ] {
         let script = Script::new(office());
-        let answer = script
-            .caller(1)
-            .event(add_config(variables), add_event("alice", address))
-            .await;
+        let answer =
+            script.caller(1).event(add_config(variables), add_event("alice", address)).await;
         assert_eq!(answer.body["network"], network, "{answer:?}");
-        assert!(
-            script
-                .world
-                .lock()
-                .entries(POLICY)
-                .contains(&network.to_owned())
-        );
+        assert!(script.world.lock().entries(POLICY).contains(&network.to_owned()));
     }
 }
 
@@ -186,24 +151,13 @@ async fn open_access_asks_for_no_key_and_still_knows_members() {
     let mut event = add_event("alice", HOME);
     event["headers"] = Value::Null;
     let answer = script.caller(1).event(add_config(&open), event).await;
+    assert_eq!((answer.word().as_str(), &answer.body["member"]), ("added", &Value::Null));
     assert_eq!(
-        (answer.word().as_str(), &answer.body["member"]),
-        ("added", &Value::Null)
-    );
-    assert_eq!(
-        script
-            .caller(1)
-            .event(add_config(&open), add_event("mallory", "51.44.71.81"))
-            .await
-            .body["member"],
+        script.caller(1).event(add_config(&open), add_event("mallory", "51.44.71.81")).await.body["member"],
         Value::Null
     );
     assert_eq!(
-        script
-            .caller(1)
-            .event(add_config(&open), add_event("bob", "51.44.71.82"))
-            .await
-            .body["member"],
+        script.caller(1).event(add_config(&open), add_event("bob", "51.44.71.82")).await.body["member"],
         "bob"
     );
     assert_eq!(
@@ -222,10 +176,7 @@ async fn documents_that_cannot_be_worked_on_are_refused_and_left_alone() {
     for (document, kind) in [
         (r#"{"Statement":[]}"#.to_owned(), "no_gate"),
         (differ.to_owned(), "ambiguous_gate"),
-        (
-            r#"{"Statement":[],"Statement":[]}"#.to_owned(),
-            "malformed_document",
-        ),
+        (r#"{"Statement":[],"Statement":[]}"#.to_owned(), "malformed_document"),
         ("not JSON".to_owned(), "malformed_document"),
         (gate(&[], &[]), "baseline_unusable"),
         (gate(&["office"], &[]), "baseline_unusable"),
@@ -233,30 +184,17 @@ async fn documents_that_cannot_be_worked_on_are_refused_and_left_alone() {
     ] {
         let script = Script::new(World::with_policy(&[(1, document.clone())]));
         let answer = script.caller(1).add("alice", HOME).await;
-        assert_eq!(
-            (answer.status, answer.word().as_str()),
-            (502, kind),
-            "{document} {answer:?}"
-        );
-        assert!(
-            answer.body["message"].as_str().unwrap().contains(POLICY),
-            "{answer:?}"
-        );
+        assert_eq!((answer.status, answer.word().as_str()), (502, kind), "{document} {answer:?}");
+        assert!(answer.body["message"].as_str().unwrap().contains(POLICY), "{answer:?}");
         let world = script.world.lock();
         assert_eq!(
-            (
-                world.document(POLICY),
-                world.keys("grants/").len(),
-                world.keys("baseline/").len()
-            ),
+            (world.document(POLICY), world.keys("grants/").len(), world.keys("baseline/").len()),
             (document, 0, 0)
         );
     }
     let script = Script::new(World::with_policy(&[(1, differ.to_owned())]));
-    let answer = script
-        .caller(1)
-        .event(add_config(&[("GATE_SIDS", "B")]), add_event("alice", HOME))
-        .await;
+    let answer =
+        script.caller(1).event(add_config(&[("GATE_SIDS", "B")]), add_event("alice", HOME)).await;
     assert_eq!(answer.word(), "added", "{answer:?}");
     let document = Document::parse(&script.world.lock().document(POLICY)).unwrap();
     assert_eq!(

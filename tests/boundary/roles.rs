@@ -26,10 +26,7 @@ fn world(trust: &str) -> Script {
 const ONLY_ROLE: [(&str, &str); 2] = [("POLICY_ARNS", ""), ("ROLE_ARNS", ROLE)];
 
 async fn add(script: &Script, name: &str, address: &str) -> fakes::Answer {
-    script
-        .caller(1)
-        .event(add_config(&ONLY_ROLE), add_event(name, address))
-        .await
+    script.caller(1).event(add_config(&ONLY_ROLE), add_event(name, address)).await
 }
 
 fn writes(op: &Op) -> bool {
@@ -40,11 +37,8 @@ fn writes(op: &Op) -> bool {
 fn list(document: &str) -> Vec<String> {
     let document = Document::parse(document).unwrap();
     let gate = allowlist::Gate::find(&document, &[]).unwrap();
-    let mut entries: Vec<String> = gate
-        .entries(&document)
-        .into_iter()
-        .map(|entry| entry.text)
-        .collect();
+    let mut entries: Vec<String> =
+        gate.entries(&document).into_iter().map(|entry| entry.text).collect();
     entries.sort();
     entries
 }
@@ -71,25 +65,14 @@ async fn both_forms_in_use_are_opened_and_put_back() {
         );
         assert_eq!(add(&script, "alice", HOME).await.word(), "already_allowed");
         tokio::time::sleep(std::time::Duration::from_secs(2)).await;
-        let report = script
-            .caller(2)
-            .reset(reset_config(&ONLY_ROLE), json!({}))
-            .await
-            .unwrap();
+        let report = script.caller(2).reset(reset_config(&ONLY_ROLE), json!({})).await.unwrap();
         assert_eq!(
-            (
-                &report["targets"][0]["removed"],
-                &report["targets"][0]["version"]
-            ),
+            (&report["targets"][0]["removed"], &report["targets"][0]["version"]),
             (&json!(["62.4.5.6/32"]), &Value::Null)
         );
         assert!(same(&script.world.lock().trust("jump"), &before));
         assert_eq!(
-            script
-                .caller(2)
-                .reset(reset_config(&ONLY_ROLE), json!({}))
-                .await
-                .unwrap()["status"],
+            script.caller(2).reset(reset_config(&ONLY_ROLE), json!({})).await.unwrap()["status"],
             "unchanged"
         );
     }
@@ -118,11 +101,7 @@ async fn the_baseline_is_saved_before_the_first_write_always() {
             .then_some(Act::Fail(403, "AccessDenied"))
     });
     let answer = add(&script, "alice", HOME).await;
-    assert_eq!(
-        (answer.status, answer.word().as_str()),
-        (502, "aws_error"),
-        "{answer:?}"
-    );
+    assert_eq!((answer.status, answer.word().as_str()), (502, "aws_error"), "{answer:?}");
     let world = script.world.lock();
     assert!(same(&world.trust("jump"), &known("trust-deny")));
     assert!(world.keys("grants/").is_empty());
@@ -131,34 +110,18 @@ async fn the_baseline_is_saved_before_the_first_write_always() {
 #[tokio::test(start_paused = true)]
 async fn one_request_opens_the_policy_of_the_jump_account_and_the_role_in_another() {
     let script = world(&known("trust-allow"));
-    script
-        .world
-        .lock()
-        .add_policy(POLICY, &[(1, gate(&["198.51.100.10/32"], &[]))]);
+    script.world.lock().add_policy(POLICY, &[(1, gate(&["198.51.100.10/32"], &[]))]);
     let both = [("ROLE_ARNS", ROLE)];
-    let answer = script
-        .caller(1)
-        .event(add_config(&both), add_event("alice", HOME))
-        .await;
+    let answer = script.caller(1).event(add_config(&both), add_event("alice", HOME)).await;
     assert_eq!(
         answer.body["targets"],
         json!([{ "arn": POLICY, "status": "added", "version": "v2" }, { "arn": ROLE, "status": "added", "version": null }])
     );
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
-    let report = script
-        .caller(2)
-        .reset(reset_config(&both), json!({}))
-        .await
-        .unwrap();
+    let report = script.caller(2).reset(reset_config(&both), json!({})).await.unwrap();
     assert_eq!(report["targets"].as_array().unwrap().len(), 2);
     let world = script.world.lock();
-    assert_eq!(
-        (
-            world.entries(POLICY).len(),
-            list(&world.trust("jump")).len()
-        ),
-        (1, 2)
-    );
+    assert_eq!((world.entries(POLICY).len(), list(&world.trust("jump")).len()), (1, 2));
 }
 
 #[tokio::test(start_paused = true)]
@@ -170,20 +133,10 @@ async fn a_trust_policy_has_its_own_limit() {
         // Its shape decides its size by a few characters.
         script.world.lock().shuffles_trust = false;
         let limit = limit.to_string();
-        let variables = [
-            ONLY_ROLE[0],
-            ONLY_ROLE[1],
-            ("TRUST_POLICY_LIMIT", limit.as_str()),
-        ];
-        let answer = script
-            .caller(1)
-            .event(add_config(&variables), add_event("alice", HOME))
-            .await;
+        let variables = [ONLY_ROLE[0], ONLY_ROLE[1], ("TRUST_POLICY_LIMIT", limit.as_str())];
+        let answer = script.caller(1).event(add_config(&variables), add_event("alice", HOME)).await;
         assert_eq!(answer.word(), word, "{answer:?}");
-        assert_eq!(
-            script.world.lock().keys("grants/").is_empty(),
-            word == "policy_full"
-        );
+        assert_eq!(script.world.lock().keys("grants/").is_empty(), word == "policy_full");
     }
 }
 
@@ -205,10 +158,7 @@ async fn a_stale_look_at_the_trust_policy_loses_nobody() {
     assert_eq!(add(&script, "carol", "62.4.5.8").await.word(), "added");
     let mut now = list(&script.world.lock().trust("jump"));
     now.sort();
-    assert_eq!(
-        now[2..],
-        ["62.4.5.6/32", "62.4.5.7/32", "62.4.5.8/32"].map(str::to_owned)
-    );
+    assert_eq!(now[2..], ["62.4.5.6/32", "62.4.5.7/32", "62.4.5.8/32"].map(str::to_owned));
 }
 
 #[tokio::test(start_paused = true)]
@@ -227,10 +177,7 @@ async fn an_edit_outside_between_the_write_and_its_read_back_is_merged() {
     });
     assert_eq!(add(&script, "alice", HOME).await.word(), "added");
     let now = script.world.lock().trust("jump");
-    assert!(
-        now.contains("new-user") && !now.contains("test-user"),
-        "{now}"
-    );
+    assert!(now.contains("new-user") && !now.contains("test-user"), "{now}");
     assert!(list(&now).contains(&"62.4.5.6/32".to_owned()));
 }
 
@@ -249,10 +196,7 @@ async fn a_lost_answer_and_throttling_are_repeated_and_a_refusal_is_told() {
     let script = world(&known("trust-deny"));
     script.rule(|_, _, op| writes(op).then_some(Act::Fail(400, "MalformedPolicyDocument")));
     let answer = add(&script, "alice", HOME).await;
-    assert_eq!(
-        (answer.status, answer.word().as_str()),
-        (502, "malformed_document")
-    );
+    assert_eq!((answer.status, answer.word().as_str()), (502, "malformed_document"));
     assert!(script.world.lock().keys("grants/").is_empty());
 }
 
@@ -279,22 +223,12 @@ async fn a_crash_at_any_call_leaves_what_the_next_add_and_reset_repair() {
             .await
             .is_err();
             tokio::time::sleep(std::time::Duration::from_secs(14)).await;
-            let repaired = script
-                .caller(2)
-                .event(add_config(&ONLY_ROLE), add_event("bob", "62.4.5.7"))
-                .await;
-            assert_eq!(
-                repaired.word(),
-                "added",
-                "call {nth}, after: {after}: {repaired:?}"
-            );
+            let repaired =
+                script.caller(2).event(add_config(&ONLY_ROLE), add_event("bob", "62.4.5.7")).await;
+            assert_eq!(repaired.word(), "added", "call {nth}, after: {after}: {repaired:?}");
             assert!(list(&script.world.lock().trust("jump")).contains(&"62.4.5.7/32".to_owned()));
             tokio::time::sleep(std::time::Duration::from_secs(2)).await;
-            script
-                .caller(3)
-                .reset(reset_config(&ONLY_ROLE), json!({}))
-                .await
-                .unwrap();
+            script.caller(3).reset(reset_config(&ONLY_ROLE), json!({})).await.unwrap();
             assert_eq!(
                 list(&script.world.lock().trust("jump")),
                 ["198.51.100.10/32", "198.51.100.11/32"],

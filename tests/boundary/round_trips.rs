@@ -56,17 +56,11 @@ async fn a_member_waits_for_one_round_trip_to_iam_or_for_two_cold_or_warm() {
     let script = Script::new(office());
     let first = function(&script, POLICY).await;
     // The first add of all reads the document that a person made, and creates the baseline.
-    assert_eq!(
-        wait(&first, alice("51.44.71.1")).await,
-        ("added".to_owned(), 3, 3)
-    );
+    assert_eq!(wait(&first, alice("51.44.71.1")).await, ("added".to_owned(), 3, 3));
     for (process, function) in [(1, function(&script, POLICY).await), (2, first)] {
         for host in 2..7 {
             let address = format!("51.44.7{process}.{host}");
-            assert_eq!(
-                wait(&function, alice(&address)).await,
-                ("added".to_owned(), 2, 2)
-            );
+            assert_eq!(wait(&function, alice(&address)).await, ("added".to_owned(), 2, 2));
             assert_eq!(
                 wait(&function, alice(&address)).await,
                 ("already_allowed".to_owned(), 1, 2)
@@ -81,22 +75,12 @@ async fn a_version_that_a_person_saved_has_to_be_read() {
     script.caller(2).add("bob", "51.44.71.1").await;
     script.world.lock().apply(
         9,
-        &Op::Edit {
-            arn: POLICY.into(),
-            entries: vec!["7.7.7.7/32".into()],
-            tags: vec![],
-        },
+        &Op::Edit { arn: POLICY.into(), entries: vec!["7.7.7.7/32".into()], tags: vec![] },
         0,
     );
     let function = function(&script, POLICY).await;
-    assert_eq!(
-        wait(&function, alice("51.44.71.2")).await,
-        ("added".to_owned(), 3, 2)
-    );
-    assert_eq!(
-        wait(&function, alice("51.44.71.3")).await,
-        ("added".to_owned(), 2, 2)
-    );
+    assert_eq!(wait(&function, alice("51.44.71.2")).await, ("added".to_owned(), 3, 2));
+    assert_eq!(wait(&function, alice("51.44.71.3")).await, ("added".to_owned(), 2, 2));
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,18 +90,9 @@ async fn several_policies_cost_no_more_time_than_one() {
     world.add_policy(second, &[(1, fakes::gate(&["198.51.100.0/24"], &[]))]);
     let script = Script::new(world);
     let function = function(&script, &format!("{POLICY},{second}")).await;
-    assert_eq!(
-        wait(&function, alice("51.44.71.1")).await,
-        ("added".to_owned(), 3, 3)
-    );
-    assert_eq!(
-        wait(&function, alice("51.44.71.2")).await,
-        ("added".to_owned(), 2, 2)
-    );
-    assert_eq!(
-        wait(&function, alice("51.44.71.2")).await,
-        ("already_allowed".to_owned(), 1, 2)
-    );
+    assert_eq!(wait(&function, alice("51.44.71.1")).await, ("added".to_owned(), 3, 3));
+    assert_eq!(wait(&function, alice("51.44.71.2")).await, ("added".to_owned(), 2, 2));
+    assert_eq!(wait(&function, alice("51.44.71.2")).await, ("already_allowed".to_owned(), 1, 2));
 }
 
 #[tokio::test(start_paused = true)]
@@ -136,18 +111,11 @@ async fn what_a_warm_function_knows_is_not_believed_when_somebody_else_has_writt
     let function = function(&script, POLICY).await;
     assert_eq!(wait(&function, alice("51.44.71.1")).await.0, "added");
     // A reset by another process: the cached document still lists the network.
-    let reset = script
-        .caller(2)
-        .reset(fakes::reset_config(&[]), Value::Null)
-        .await
-        .unwrap();
+    let reset = script.caller(2).reset(fakes::reset_config(&[]), Value::Null).await.unwrap();
     assert_eq!(reset["status"], "reset");
     assert_eq!(wait(&function, alice("51.44.71.1")).await.0, "added");
     // A person in the console makes an older version the default, which is nobody's newest.
     script.world.lock().set_default(POLICY, 1);
     assert_eq!(wait(&function, alice("51.44.71.1")).await.0, "added");
-    assert_eq!(
-        script.world.lock().entries(POLICY),
-        ["123.123.123.123/32", "51.44.71.1/32"]
-    );
+    assert_eq!(script.world.lock().entries(POLICY), ["123.123.123.123/32", "51.44.71.1/32"]);
 }

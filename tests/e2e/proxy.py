@@ -1,8 +1,13 @@
-"""A proxy between the functions and the emulator: counts calls, and lets a test act on one of them."""
+"""A proxy in front of the emulator: counts calls, lets a test act on one of them, and can move the clock.
+
+The functions call AWS through it, or a client calls the URL.
+"""
 
 import collections
 import contextlib
+import email.utils
 import http.client
+import socket
 import threading
 import time
 import urllib.parse
@@ -10,14 +15,20 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Proxy:
-    """A context manager. `hook(name, status)` runs after a call was answered, before its caller has it."""
+    """A context manager. `hook(name, status)` runs after a call was answered, before its caller has it.
 
-    def __init__(self, endpoint, hook=None, delay=0.0):
+    `headers` replace those of each request. `answers` are (status, headers): each is given once, in this
+    order, before anything is passed on. `ahead` moves the clock that answers tell (S3's `Date`) forward by so
+    many seconds.
+    """
+
+    def __init__(self, endpoint, hook=None, delay=0.0, headers=None, answers=(), ahead=0, host="127.0.0.1"):
         upstream = urllib.parse.urlsplit(endpoint)
         proxy = self
         self.counts, self.lock, self.hook = collections.Counter(), threading.Lock(), hook
         self.seen = []  # of every request: its line, and where it came from as the browser tells
         local = threading.local()
+        answers, headers = list(answers), {name.lower(): value for name, value in (headers or {}).items()}
 
         class Forward(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -28,6 +39,14 @@ class Proxy:
                 with proxy.lock:
                     proxy.counts[name] += 1
                     proxy.seen.append((self.requestline, self.headers.get("Referer", "")))
+                    instead = answers.pop(0) if answers else None
+                if instead:
+                    status, fields = instead
+                    self.send_response_only(status)
+                    for field in {**fields, "Content-Length": "0"}.items():
+                        self.send_header(*field)
+                    self.end_headers()
+                    return
                 time.sleep(delay)
                 # Signatures cover the host: it is passed on as it came.
                 if not hasattr(local, "connection"):
@@ -37,7 +56,8 @@ class Proxy:
                 local.connection.putrequest(
                     self.command, self.path, skip_host=True, skip_accept_encoding=True
                 )
-                for header, value in self.headers.items():
+                given = {name.lower(): value for name, value in self.headers.items()}
+                for header, value in {**given, **headers}.items():
                     local.connection.putheader(header, value)
                 local.connection.endheaders(body or None)
                 answer = local.connection.getresponse()
@@ -46,6 +66,9 @@ class Proxy:
                     proxy.hook(name, answer.status)
                 self.send_response_only(answer.status)
                 for header, value in answer.getheaders():
+                    if header.lower() == "date" and ahead:
+                        moved = email.utils.parsedate_to_datetime(value).timestamp() + ahead
+                        value = email.utils.formatdate(moved, usegmt=True)
                     if header.lower() not in ("transfer-encoding", "content-length", "connection"):
                         self.send_header(header, value)
                 self.send_header("Content-Length", str(len(content)))
@@ -64,9 +87,11 @@ class Proxy:
         class Server(ThreadingHTTPServer):
             daemon_threads = True
             request_queue_size = 512
+            address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
 
-        self.server = Server(("127.0.0.1", 0), Forward)
-        self.endpoint = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.server = Server((host, 0), Forward)
+        shown = f"[{host}]" if ":" in host else host
+        self.endpoint = f"http://{shown}:{self.server.server_address[1]}"
 
     @staticmethod
     def name(method, path, body):

@@ -21,6 +21,7 @@ PSEUDO = {
 GROUP_ARN = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule-group/ip-gate-Schedules-1"
 TOPIC_ARN = f"arn:aws:sns:{REGION}:{ACCOUNT}:ip-gate-Alarms-1"
 FUNCTION_ARN = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:ip-gate-ResetPolicyFunction-1"
+ALARM_ARN = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:ip-gate-"
 NAMES = {
     "StateBucket": "ip-gate-statebucket-1",
     "Alarms": TOPIC_ARN,
@@ -30,6 +31,10 @@ NAMES = {
     "ResetPolicyLogs.Arn": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:ip-gate-ResetPolicyLogs-1:*",
     "Schedules.Arn": GROUP_ARN,
     "ResetPolicyFunction.Arn": FUNCTION_ARN,
+    "AddIpFunction": "ip-gate-AddIpFunction-1",
+    "ResetPolicyFunction": "ip-gate-ResetPolicyFunction-1",
+    "AddIpLogs": "ip-gate-AddIpLogs-1",
+    "ResetPolicyLogs": "ip-gate-ResetPolicyLogs-1",
 }
 NO_VALUE = object()
 
@@ -91,7 +96,7 @@ class Rendered:
             case "Ref":
                 return self.reference(argument)
             case "Fn::GetAtt":
-                return NAMES[".".join(argument)]
+                return self.attribute(".".join(argument))
             case "Fn::Sub":
                 return self.substitute(argument)
             case "Fn::Split":
@@ -129,14 +134,20 @@ class Rendered:
             return NO_VALUE
         return next(known[name] for known in (self.parameters, PSEUDO, NAMES) if name in known)
 
+    def attribute(self, name):
+        logical_id = name.split(".")[0]
+        if self.template["Resources"][logical_id]["Type"] == "AWS::CloudWatch::Alarm":
+            return f"{ALARM_ARN}{logical_id}-1"
+        return NAMES[name]
+
     def substitute(self, argument):
         text, variables = (argument, {}) if isinstance(argument, str) else argument
         variables = {name: self.value(value) for name, value in variables.items()}
 
         def known(found):
             name = found[1]
-            return (
-                variables[name] if name in variables else NAMES[name] if "." in name else self.reference(name)
-            )
+            if name in variables:
+                return variables[name]
+            return self.attribute(name) if "." in name else self.reference(name)
 
         return re.sub(r"\$\{([^!}]+)\}", known, text)

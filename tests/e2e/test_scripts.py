@@ -151,5 +151,5 @@ def test_the_list_the_baseline_and_older_versions_are_one_short_command_each(sta
     assert re.search(r"203.0.113.9/32\s+by hand", script("entry", "list"))
     assert "would_roll_back" in script("rollback", before, "--arn", POLICY_ARN, "--dry-run")
     assert "removed 203.0.113.9/32" in script("rollback", before, "--arn", POLICY_ARN)
-    assert account.entries(POLICY_ARN) == [OFFICE, "127.0.0.2/32"], "who is in stays in"
-    assert "there is no version v999" in script("rollback", "v999", "--arn", POLICY_ARN, expect=1)
+    assert account.entries(POLICY_ARN) == ["123.123.123.123/32", "127.0.0.2/32"], "the baseline's and who is in"
+    assert "has no version v999" in script("rollback", "v999", "--arn", POLICY_ARN, expect=1)

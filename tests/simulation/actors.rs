@@ -31,19 +31,11 @@ pub struct Add {
 
 impl Add {
     pub const fn new(member: &'static str, net: &'static str) -> Self {
-        Self {
-            member,
-            net,
-            minutes: None,
-            file: member,
-        }
+        Self { member, net, minutes: None, file: member }
     }
 
     pub const fn minutes(self, minutes: u64) -> Self {
-        Self {
-            minutes: Some(minutes),
-            ..self
-        }
+        Self { minutes: Some(minutes), ..self }
     }
 
     pub const fn file(self, file: &'static str) -> Self {
@@ -94,10 +86,7 @@ pub enum Console {
 impl Actor {
     /// Whether a person does it, whom no fault meets and no clock kills.
     pub fn is_person(self) -> bool {
-        matches!(
-            self,
-            Self::Console(_) | Self::Clock(_) | Self::MakeMember { .. }
-        )
+        matches!(self, Self::Console(_) | Self::Clock(_) | Self::MakeMember { .. })
     }
 
     /// The files that it needs: the key, and the member's name in it.
@@ -137,12 +126,7 @@ impl Player {
             }
             Actor::MakeMember { file, member } => {
                 let (key, body) = member_with_key(&invoke::key(file), member);
-                self.call(Op::PutObject {
-                    key,
-                    body,
-                    condition: None,
-                })
-                .await;
+                self.call(Op::PutObject { key, body, condition: None }).await;
             }
             Actor::Reset => self.reset(json!({})).await,
             Actor::Expire => self.reset(expire_event()).await,
@@ -175,10 +159,8 @@ impl Player {
 
     async fn function(&self) -> Function {
         let share = self.share.to_string();
-        let variables = [
-            ("POLICY_ARNS", self.policies.as_str()),
-            ("MAX_GRANTS_PER_MEMBER", share.as_str()),
-        ];
+        let variables =
+            [("POLICY_ARNS", self.policies.as_str()), ("MAX_GRANTS_PER_MEMBER", share.as_str())];
         self.caller().function(add_config(&variables)).await
     }
 
@@ -216,10 +198,8 @@ impl Player {
 
     async fn reset(&self, event: Value) {
         let share = self.share.to_string();
-        let variables = [
-            ("POLICY_ARNS", self.policies.as_str()),
-            ("MAX_GRANTS_PER_MEMBER", share.as_str()),
-        ];
+        let variables =
+            [("POLICY_ARNS", self.policies.as_str()), ("MAX_GRANTS_PER_MEMBER", share.as_str())];
         match self.caller().reset(reset_config(&variables), event).await {
             Ok(report) => {
                 let word = report["status"].as_str().unwrap();
@@ -234,16 +214,8 @@ impl Player {
         for arn in self.arns() {
             let arn = arn.to_owned();
             let op = match console {
-                Console::Tag => Op::Edit {
-                    arn,
-                    entries: vec![],
-                    tags: vec![tag.clone()],
-                },
-                Console::Entry => Op::Edit {
-                    arn,
-                    entries: vec![net("n1").into()],
-                    tags: vec![],
-                },
+                Console::Tag => Op::Edit { arn, entries: vec![], tags: vec![tag.clone()] },
+                Console::Entry => Op::Edit { arn, entries: vec![net("n1").into()], tags: vec![] },
                 Console::OldCopy => match self.copy(&arn, &tag).await {
                     Some(document) => Op::Save(arn, document),
                     None => continue,
@@ -264,9 +236,8 @@ impl Player {
         else {
             return None;
         };
-        let Some(Reply::Document(document)) = self
-            .call(Op::GetPolicyVersion(arn.to_owned(), default))
-            .await
+        let Some(Reply::Document(document)) =
+            self.call(Op::GetPolicyVersion(arn.to_owned(), default)).await
         else {
             return None;
         };

@@ -14,26 +14,13 @@ const fn add(member: &'static str, net: &'static str) -> Actor {
     Actor::Add(Add::new(member, net))
 }
 
-const REMOVE: Actor = Actor::Remove {
-    member: "al",
-    net: Some("X"),
-};
+const REMOVE: Actor = Actor::Remove { member: "al", net: Some("X") };
 
 /// What happens, and how many points there are to crash at, at least.
 static CASES: [(Scenario, usize); 12] = [
-    (
-        Scenario::new("first add", Start::First, &[add("a", "A")]),
-        16,
-    ),
+    (Scenario::new("first add", Start::First, &[add("a", "A")]), 16),
     (Scenario::new("add", STEADY, &[add("a", "A")]), 14),
-    (
-        Scenario::new(
-            "renewal",
-            STEADY,
-            &[Actor::Add(Add::new("al", "X").minutes(30))],
-        ),
-        10,
-    ),
+    (Scenario::new("renewal", STEADY, &[Actor::Add(Add::new("al", "X").minutes(30))]), 10),
     (
         Scenario::new(
             "two adds of one process",
@@ -45,26 +32,10 @@ static CASES: [(Scenario, usize); 12] = [
     (Scenario::new("reset", STEADY, &[Actor::Reset]), 14),
     (Scenario::new("remove", STEADY, &[REMOVE]), 14),
     (Scenario::new("expire", ENDED, &[Actor::Expire]), 14),
-    (
-        Scenario::new("member removed", STEADY, &[Actor::RevokeMember("al")]),
-        16,
-    ),
-    (
-        Scenario::new("rollback", STEADY, &[Actor::Rollback("v2")]),
-        14,
-    ),
-    (
-        Scenario::new("add beside an add", STEADY, &[add("a", "A"), add("b", "B")]),
-        14,
-    ),
-    (
-        Scenario::new(
-            "reset beside an add",
-            STEADY,
-            &[Actor::Reset, add("a", "A")],
-        ),
-        14,
-    ),
+    (Scenario::new("member removed", STEADY, &[Actor::RevokeMember("al")]), 16),
+    (Scenario::new("rollback", STEADY, &[Actor::Rollback("v2")]), 14),
+    (Scenario::new("add beside an add", STEADY, &[add("a", "A"), add("b", "B")]), 14),
+    (Scenario::new("reset beside an add", STEADY, &[Actor::Reset, add("a", "A")]), 14),
     (
         Scenario::new(
             "remove beside a renewal",
@@ -85,15 +56,10 @@ fn a_crash_at_any_point_leaves_what_the_next_invocation_repairs() {
             for nth in 1..200 {
                 let mut crashed = false;
                 for after in [false, true] {
-                    let options = Options {
-                        crash_at: Some((nth, after)),
-                        ..Options::undisturbed()
-                    };
+                    let options =
+                        Options { crash_at: Some((nth, after)), ..Options::undisturbed() };
                     let outcome = run(scenario, seed, options);
-                    crashed |= outcome
-                        .notes
-                        .iter()
-                        .any(|(_, note)| note.contains("crashes"));
+                    crashed |= outcome.notes.iter().any(|(_, note)| note.contains("crashes"));
                     let found = violations(scenario, &outcome);
                     assert!(
                         found.is_empty(),
@@ -107,11 +73,7 @@ fn a_crash_at_any_point_leaves_what_the_next_invocation_repairs() {
                 }
                 points += 2;
             }
-            assert!(
-                points >= *least,
-                "{} has only {points} points to crash at",
-                scenario.name
-            );
+            assert!(points >= *least, "{} has only {points} points to crash at", scenario.name);
         }
     }
 }

@@ -24,24 +24,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            deviation: 0.12,
-            crashes: 1,
-            stale_writes: 2,
-            crash_at: None,
-        }
+        Self { deviation: 0.12, crashes: 1, stale_writes: 2, crash_at: None }
     }
 }
 
 impl Options {
     /// Nothing goes wrong.
     pub fn undisturbed() -> Self {
-        Self {
-            deviation: 0.0,
-            crashes: 0,
-            stale_writes: 0,
-            crash_at: None,
-        }
+        Self { deviation: 0.0, crashes: 0, stale_writes: 0, crash_at: None }
     }
 }
 
@@ -75,11 +65,7 @@ impl Schedule<'_> {
             self.note(late.author, "a late request lands");
             let dated_when_sent = self.rng.bool();
             let mut world = self.world.lock();
-            let second = if dated_when_sent {
-                late.second
-            } else {
-                world.now()
-            };
+            let second = if dated_when_sent { late.second } else { world.now() };
             world.apply_dated(late.author, &late.op, Behind::Replica, second);
         }
     }
@@ -148,20 +134,11 @@ impl Schedule<'_> {
         }
         let ago = i64::try_from(pending.sent.elapsed().as_secs()).unwrap();
         let second = (self.world.lock().now() - ago).max(EPOCH);
-        self.late.push(Late {
-            author: pending.author,
-            op,
-            sent: pending.sent,
-            second,
-        });
+        self.late.push(Late { author: pending.author, op, sent: pending.sent, second });
     }
 
     fn no_answer(&mut self) -> Fate {
-        if self.rng.bool() {
-            Fate::Broken
-        } else {
-            Fate::Silent
-        }
+        if self.rng.bool() { Fate::Broken } else { Fate::Silent }
     }
 
     fn crash(&mut self, pending: &Pending, op: Op) {

@@ -32,10 +32,8 @@ fn play(
     left_out: Option<Invariant>,
     filter: &str,
 ) -> (&'static Scenario, Vec<String>, Outcome) {
-    let fitting: Vec<&'static Scenario> = SCENARIOS
-        .iter()
-        .filter(|scenario| scenario.name.contains(filter))
-        .collect();
+    let fitting: Vec<&'static Scenario> =
+        SCENARIOS.iter().filter(|scenario| scenario.name.contains(filter)).collect();
     let scenario = fitting[usize::try_from(seed).unwrap() % fitting.len()];
     leave_out(left_out);
     let outcome = run(scenario, seed, Options::default());
@@ -46,8 +44,7 @@ fn play(
 
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| {
-        text.parse()
-            .unwrap_or_else(|_| panic!("{name} is `{text}`, set it to a number"))
+        text.parse().unwrap_or_else(|_| panic!("{name} is `{text}`, set it to a number"))
     })
 }
 
@@ -79,11 +76,7 @@ fn the_promises_hold_in_every_schedule() {
     let filter = std::env::var("SCENARIO").unwrap_or_default();
     if let Some(seed) = setting("SEED") {
         let (scenario, found, outcome) = play(seed, None, &filter);
-        println!(
-            "seed {seed}, scenario `{}`\n{}",
-            scenario.name,
-            outcome.trace()
-        );
+        println!("seed {seed}, scenario `{}`\n{}", scenario.name, outcome.trace());
         assert!(found.is_empty(), "{found:#?}");
         return;
     }
@@ -113,10 +106,6 @@ fn a_seed_reproduces_its_schedule() {
     for seed in 0..40 {
         let (_, first, one) = play(seed, None, "");
         let (_, second, two) = play(seed, None, "");
-        assert_eq!(
-            (first, one.skeleton()),
-            (second, two.skeleton()),
-            "seed {seed}"
-        );
+        assert_eq!((first, one.skeleton()), (second, two.skeleton()), "seed {seed}");
     }
 }

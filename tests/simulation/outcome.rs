@@ -34,9 +34,7 @@ impl Request {
     }
 
     pub fn word_is(&self, words: &[&str]) -> bool {
-        self.word
-            .as_deref()
-            .is_some_and(|word| words.contains(&word))
+        self.word.as_deref().is_some_and(|word| words.contains(&word))
     }
 
     /// When nothing of it can happen any more.
@@ -67,10 +65,7 @@ pub struct Requests {
 
 impl Requests {
     pub fn new(world: fakes::Shared) -> Self {
-        Self {
-            world,
-            requests: Arc::default(),
-        }
+        Self { world, requests: Arc::default() }
     }
 
     pub fn add(&self, author: usize, actor: Actor) {
@@ -135,12 +130,9 @@ impl Requests {
     /// Those that have begun and not ended.
     pub fn running(&self) -> Vec<(usize, Actor)> {
         let requests = self.requests.lock().unwrap();
-        let running = requests
-            .values()
-            .filter(|request| request.start.is_some() && request.stop.is_none());
-        running
-            .map(|request| (request.author, request.actor))
-            .collect()
+        let running =
+            requests.values().filter(|request| request.start.is_some() && request.stop.is_none());
+        running.map(|request| (request.author, request.actor)).collect()
     }
 
     pub fn all(&self) -> Vec<Request> {
@@ -179,31 +171,18 @@ impl Outcome {
 
     fn lines(&self, show: impl Fn(&Op, &Reply) -> String) -> String {
         let mut lines: Vec<(usize, String)> = self.notes.clone();
-        for Call {
-            step,
-            author,
-            op,
-            reply,
-            at,
-        } in &self.world.calls
-        {
+        for Call { step, author, op, reply, at } in &self.world.calls {
             let time = at.as_secs_f64();
             lines.push((*step, format!("{time:9.3}  {author}  {}", show(op, reply))));
         }
         for request in &self.requests {
             if let (Some(step), Some(word)) = (request.told, &request.word) {
                 let Request { author, actor, .. } = request;
-                lines.push((
-                    step,
-                    format!("           {author}  {actor:?} is told `{word}`"),
-                ));
+                lines.push((step, format!("           {author}  {actor:?} is told `{word}`")));
             }
         }
         lines.sort_by_key(|(step, _)| *step);
-        lines
-            .into_iter()
-            .map(|(step, line)| format!("{step:4} {line}\n"))
-            .collect()
+        lines.into_iter().map(|(step, line)| format!("{step:4} {line}\n")).collect()
     }
 }
 
@@ -233,17 +212,11 @@ fn shortened(trace: &str) -> String {
             break;
         };
         let list = |key: &str| {
-            let list = document
-                .rsplit_once(key)
-                .and_then(|(_, list)| list.split_once(']'));
+            let list = document.rsplit_once(key).and_then(|(_, list)| list.split_once(']'));
             list.map(|(list, _)| list).unwrap_or_default()
         };
         short += before;
-        short += &format!(
-            "<{} | {}>",
-            list(r#""aws:SourceIp":["#),
-            list(r#""Action":["#)
-        );
+        short += &format!("<{} | {}>", list(r#""aws:SourceIp":["#), list(r#""Action":["#));
         rest = after;
     }
     short += rest;

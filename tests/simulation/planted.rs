@@ -1,12 +1,13 @@
 //! Every rule of the algorithm left out in turn: the simulation must notice each.
 //!
-//! The text beside a rule limits the scenarios to those in which its absence shows soonest.
+//! The text beside a rule limits the scenarios to those in which its absence shows soonest. `BOUND=n` sets how many
+//! schedules are tried.
 
 use std::sync::Mutex;
 
 use allowlist::invariant::Invariant;
 
-use crate::{play, sweep};
+use crate::{play, setting, sweep};
 
 /// How many schedules a fault may hide in.
 const BOUND: u64 = 20_000;
@@ -14,7 +15,8 @@ const BOUND: u64 = 20_000;
 /// Leaves a rule out and looks for a schedule that shows it.
 fn is_noticed(left_out: Invariant, filter: &str) {
     let found = Mutex::new(None);
-    let count = sweep(0..BOUND, |seed| {
+    let bound = setting("BOUND").unwrap_or(BOUND);
+    let count = sweep(0..bound, |seed| {
         let (scenario, violations, _) = play(seed, Some(left_out), filter);
         if violations.is_empty() {
             return false;
@@ -31,10 +33,7 @@ fn is_noticed(left_out: Invariant, filter: &str) {
         "{left_out:?} found after {count} schedules: {}",
         found.as_deref().unwrap_or("nothing")
     );
-    assert!(
-        found.is_some(),
-        "{left_out:?} was left out and not noticed in {count} schedules"
-    );
+    assert!(found.is_some(), "{left_out:?} was left out and not noticed in {count} schedules");
 }
 
 macro_rules! rules {

@@ -22,14 +22,7 @@ pub struct Scenario {
 
 impl Scenario {
     pub const fn new(name: &'static str, start: Start, actors: &'static [Actor]) -> Self {
-        Self {
-            name,
-            start,
-            actors,
-            late: false,
-            slow: false,
-            share: 20,
-        }
+        Self { name, start, actors, late: false, slow: false, share: 20 }
     }
 
     const fn late(self) -> Self {
@@ -80,10 +73,7 @@ const fn both(one: (&'static str, &'static str), other: (&'static str, &'static 
 }
 
 const fn remove(member: &'static str, net: &'static str) -> Actor {
-    Actor::Remove {
-        member,
-        net: Some(net),
-    }
+    Actor::Remove { member, net: Some(net) }
 }
 
 const fn remove_all(member: &'static str) -> Actor {
@@ -109,12 +99,7 @@ const LATEST: u64 = 40;
 /// X was added before.
 const STEADY: Start = Start::later("b0 X", &[Begun::new("X", "old")]);
 /// A reset has removed X a moment ago.
-const CLEAN: Start = Start::Later {
-    document: "b0",
-    before: "b0 X",
-    grants: &[],
-    old_lease: false,
-};
+const CLEAN: Start = Start::Later { document: "b0", before: "b0 X", grants: &[], old_lease: false };
 const OLD_LEASE: Start = Start::Later {
     document: "b0 X",
     before: "b0",
@@ -124,100 +109,44 @@ const OLD_LEASE: Start = Start::Later {
 const MINE: Start = Start::later("b0 X", &[Begun::new("X", "al")]);
 const BOTH: Start = Start::later("b0 X", &[Begun::new("X", "al"), Begun::new("X", "bo")]);
 const ENDS: Start = Start::later("b0 X", &[Begun::new("X", "al").until(6)]);
-const ENDS_BOTH: Start = Start::later(
-    "b0 X",
-    &[Begun::new("X", "al").until(6), Begun::new("X", "bo")],
-);
+const ENDS_BOTH: Start =
+    Start::later("b0 X", &[Begun::new("X", "al").until(6), Begun::new("X", "bo")]);
 const TWO: Start = Start::later("b0 X Y", &[Begun::new("X", "al"), Begun::new("Y", "al")]);
-const TWO_ENDS: Start = Start::later(
-    "b0 X Y",
-    &[Begun::new("X", "al").until(6), Begun::new("Y", "al")],
-);
-const TWO_AGES: Start = Start::later(
-    "b0 X Y",
-    &[Begun::new("X", "al"), Begun::new("Y", "al").aged(40)],
-);
+const TWO_ENDS: Start =
+    Start::later("b0 X Y", &[Begun::new("X", "al").until(6), Begun::new("Y", "al")]);
+const TWO_AGES: Start =
+    Start::later("b0 X Y", &[Begun::new("X", "al"), Begun::new("Y", "al").aged(40)]);
 
 /// All of them.
 pub static SCENARIOS: [Scenario; 72] = [
     // Adds, resets, the console.
     scenario("two first adds", First, &[add("a", "A"), add("b", "B")]),
     scenario("first add and console", First, &[add("a", "A"), TAG]),
-    scenario(
-        "first adds, crash, reset",
-        First,
-        &[add("a", "A"), add("b", "B"), Reset],
-    ),
+    scenario("first adds, crash, reset", First, &[add("a", "A"), add("b", "B"), Reset]),
     scenario("add and reset", STEADY, &[add("a", "A"), Reset]),
     scenario("reset then add", STEADY, &[Reset, add("a", "A")]),
-    scenario(
-        "reset then add of a removed one",
-        STEADY,
-        &[Reset, add("x", "X")],
-    ),
-    scenario(
-        "add after a reset, removed one again",
-        CLEAN,
-        &[add("x", "X"), add("a", "A")],
-    ),
+    scenario("reset then add of a removed one", STEADY, &[Reset, add("x", "X")]),
+    scenario("add after a reset, removed one again", CLEAN, &[add("x", "X"), add("a", "A")]),
     scenario("two adds", STEADY, &[add("a", "A"), add("b", "B")]),
-    scenario(
-        "same address twice",
-        STEADY,
-        &[add("a1", "A"), add("a2", "A")],
-    ),
+    scenario("same address twice", STEADY, &[add("a1", "A"), add("a2", "A")]),
     scenario("add and console statement", STEADY, &[add("a", "A"), TAG]),
     scenario("add and console entry", STEADY, &[add("a", "A"), ENTRY]),
-    scenario(
-        "two console edits around an add",
-        STEADY,
-        &[add("a", "A"), TAG, ENTRY],
-    ),
-    scenario(
-        "two adds and console",
-        STEADY,
-        &[add("a", "A"), add("b", "B"), TAG],
-    ),
-    scenario(
-        "five versions, console",
-        STEADY,
-        &[ENTRY, add("a", "A"), TAG],
-    ),
+    scenario("two console edits around an add", STEADY, &[add("a", "A"), TAG, ENTRY]),
+    scenario("two adds and console", STEADY, &[add("a", "A"), add("b", "B"), TAG]),
+    scenario("five versions, console", STEADY, &[ENTRY, add("a", "A"), TAG]),
     scenario("reset and console", STEADY, &[Reset, TAG]),
-    scenario(
-        "two resets, one add",
-        STEADY,
-        &[Reset, add("a", "A"), Reset],
-    ),
+    scenario("two resets, one add", STEADY, &[Reset, add("a", "A"), Reset]),
     scenario(
         "three adds and a reset",
         STEADY,
         &[add("a", "A"), add("b", "B"), add("c", "C"), Reset],
     ),
-    scenario(
-        "late requests: two adds",
-        STEADY,
-        &[add("a", "A"), add("b", "B")],
-    )
-    .late(),
-    scenario(
-        "late requests: add and reset",
-        STEADY,
-        &[add("a", "A"), Reset],
-    )
-    .late(),
+    scenario("late requests: two adds", STEADY, &[add("a", "A"), add("b", "B")]).late(),
+    scenario("late requests: add and reset", STEADY, &[add("a", "A"), Reset]).late(),
     scenario("reset, add, console", STEADY, &[Reset, add("a", "A"), TAG]),
     // Two requests of one process, crowds.
-    scenario(
-        "warm and reset",
-        STEADY,
-        &[both(("a", "A"), ("b", "B")), Reset],
-    ),
-    scenario(
-        "warm and console",
-        STEADY,
-        &[both(("a", "A"), ("b", "Y")), TAG, ENTRY],
-    ),
+    scenario("warm and reset", STEADY, &[both(("a", "A"), ("b", "B")), Reset]),
+    scenario("warm and console", STEADY, &[both(("a", "A"), ("b", "Y")), TAG, ENTRY]),
     scenario(
         "warm after a reset, removed one again",
         CLEAN,
@@ -231,19 +160,9 @@ pub static SCENARIOS: [Scenario; 72] = [
     scenario(
         "rush",
         STEADY,
-        &[
-            add("a", "A"),
-            add("b", "B"),
-            add("c", "C"),
-            add("d", "Y"),
-            add("e", "X"),
-        ],
+        &[add("a", "A"), add("b", "B"), add("c", "C"), add("d", "Y"), add("e", "X")],
     ),
-    scenario(
-        "rush and reset",
-        CLEAN,
-        &[add("a", "A"), Reset, add("b", "B"), add("c", "C"), TAG],
-    ),
+    scenario("rush and reset", CLEAN, &[add("a", "A"), Reset, add("b", "B"), add("c", "C"), TAG]),
     scenario(
         "late requests: adds, reset, console",
         CLEAN,
@@ -252,53 +171,17 @@ pub static SCENARIOS: [Scenario; 72] = [
     .late(),
     // People who do what no function can recognise.
     scenario("add and an old copy", STEADY, &[OLD_COPY, add("a", "A")]),
-    scenario(
-        "add and a draft",
-        STEADY,
-        &[add("a", "A"), DRAFT, add("b", "B")],
-    ),
-    scenario(
-        "add and another default",
-        STEADY,
-        &[add("a", "A"), OLDER_DEFAULT, add("b", "B")],
-    ),
-    scenario(
-        "add and a deletion",
-        STEADY,
-        &[add("a", "A"), DELETE_NEWEST, TAG, add("b", "B")],
-    ),
-    scenario(
-        "reset and another default",
-        MINE,
-        &[Reset, OLDER_DEFAULT, add("a", "A")],
-    ),
+    scenario("add and a draft", STEADY, &[add("a", "A"), DRAFT, add("b", "B")]),
+    scenario("add and another default", STEADY, &[add("a", "A"), OLDER_DEFAULT, add("b", "B")]),
+    scenario("add and a deletion", STEADY, &[add("a", "A"), DELETE_NEWEST, TAG, add("b", "B")]),
+    scenario("reset and another default", MINE, &[Reset, OLDER_DEFAULT, add("a", "A")]),
     // What an older version of ours left in lease.json.
-    scenario(
-        "old lease.json: two adds",
-        OLD_LEASE,
-        &[add("a", "A"), add("b", "B")],
-    ),
-    scenario(
-        "old lease.json: remove and add",
-        OLD_LEASE,
-        &[remove("old", "X"), add("a", "A")],
-    ),
+    scenario("old lease.json: two adds", OLD_LEASE, &[add("a", "A"), add("b", "B")]),
+    scenario("old lease.json: remove and add", OLD_LEASE, &[remove("old", "X"), add("a", "A")]),
     // Removals.
-    scenario(
-        "remove and another's add",
-        MINE,
-        &[remove("al", "X"), add("a", "A")],
-    ),
-    scenario(
-        "add and remove of the same",
-        CLEAN,
-        &[add("al", "X"), remove("al", "X")],
-    ),
-    scenario(
-        "remove and add of the same",
-        MINE,
-        &[remove("al", "X"), add("al", "X")],
-    ),
+    scenario("remove and another's add", MINE, &[remove("al", "X"), add("a", "A")]),
+    scenario("add and remove of the same", CLEAN, &[add("al", "X"), remove("al", "X")]),
+    scenario("remove and add of the same", MINE, &[remove("al", "X"), add("al", "X")]),
     scenario(
         "add, remove, add of the same",
         CLEAN,
@@ -309,36 +192,15 @@ pub static SCENARIOS: [Scenario; 72] = [
         BOTH,
         &[remove("al", "X"), add("bo", "X"), remove("bo", "X")],
     ),
-    scenario(
-        "remove beside a member who joins",
-        MINE,
-        &[remove("al", "X"), add("bo", "X")],
-    ),
+    scenario("remove beside a member who joins", MINE, &[remove("al", "X"), add("bo", "X")]),
     scenario(
         "two removes and a waiter",
         BOTH,
-        &[
-            remove_all("al"),
-            add("al", "X"),
-            add("bo", "X"),
-            add("c", "C"),
-        ],
+        &[remove_all("al"), add("al", "X"), add("bo", "X"), add("c", "C")],
     ),
-    scenario(
-        "remove, add and console",
-        MINE,
-        &[remove("al", "X"), add("a", "A"), TAG],
-    ),
-    scenario(
-        "add, console, remove",
-        CLEAN,
-        &[add("a", "A"), TAG, remove("al", "X")],
-    ),
-    scenario(
-        "remove and reset",
-        MINE,
-        &[remove("al", "X"), Reset, add("al", "X")],
-    ),
+    scenario("remove, add and console", MINE, &[remove("al", "X"), add("a", "A"), TAG]),
+    scenario("add, console, remove", CLEAN, &[add("a", "A"), TAG, remove("al", "X")]),
+    scenario("remove and reset", MINE, &[remove("al", "X"), Reset, add("al", "X")]),
     scenario(
         "late requests: remove and adds",
         MINE,
@@ -353,16 +215,8 @@ pub static SCENARIOS: [Scenario; 72] = [
     .slow(),
     // Ends.
     scenario("expire", ENDS, &[TICK, Expire, add("a", "A")]),
-    scenario(
-        "expire and renewal",
-        ENDS,
-        &[add_for("al", "X", LATER), TICK, Expire],
-    ),
-    scenario(
-        "renewal for ever and expire",
-        ENDS,
-        &[add("al", "X"), TICK, Expire, add("a", "A")],
-    ),
+    scenario("expire and renewal", ENDS, &[add_for("al", "X", LATER), TICK, Expire]),
+    scenario("renewal for ever and expire", ENDS, &[add("al", "X"), TICK, Expire, add("a", "A")]),
     scenario(
         "renewal to a sooner end",
         MINE,
@@ -371,57 +225,32 @@ pub static SCENARIOS: [Scenario; 72] = [
     scenario(
         "two renewals",
         MINE,
-        &[
-            add_for("al", "X", SOON),
-            add_for("al", "X", LATER),
-            TICK,
-            Expire,
-        ],
+        &[add_for("al", "X", SOON), add_for("al", "X", LATER), TICK, Expire],
     ),
     scenario(
         "three renewals, back and forth",
         ENDS,
-        &[
-            add_for("al", "X", LATEST),
-            add_for("al", "X", SOON),
-            add_for("al", "X", LATEST),
-        ],
+        &[add_for("al", "X", LATEST), add_for("al", "X", SOON), add_for("al", "X", LATEST)],
     ),
     scenario(
         "renewal, waiters",
         MINE,
-        &[
-            add("a", "A"),
-            add_for("al", "X", SOON),
-            add_for("al", "X", LATER),
-        ],
+        &[add("a", "A"), add_for("al", "X", SOON), add_for("al", "X", LATER)],
     ),
-    scenario(
-        "ended, another's add, two expires",
-        ENDS,
-        &[TICK, add("a", "A"), Expire, Expire],
-    ),
+    scenario("ended, another's add, two expires", ENDS, &[TICK, add("a", "A"), Expire, Expire]),
     scenario(
         "ended, others want it too",
         ENDS_BOTH,
         &[TICK, Expire, remove("bo", "X"), add("a", "A")],
     ),
-    scenario(
-        "expire and a member who joins",
-        ENDS,
-        &[TICK, Expire, add("bo", "X")],
-    ),
+    scenario("expire and a member who joins", ENDS, &[TICK, Expire, add("bo", "X")]),
     scenario(
         "remove and renewal",
         ENDS,
         &[remove("al", "X"), add_for("al", "X", LATER), add("a", "A")],
     ),
-    scenario(
-        "late requests: expire and renewal",
-        ENDS,
-        &[TICK, Expire, add_for("al", "X", LATER)],
-    )
-    .late(),
+    scenario("late requests: expire and renewal", ENDS, &[TICK, Expire, add_for("al", "X", LATER)])
+        .late(),
     scenario(
         "slow deletes: expire",
         ENDS,
@@ -438,22 +267,12 @@ pub static SCENARIOS: [Scenario; 72] = [
     scenario(
         "member removed, two of his wait",
         MINE,
-        &[
-            add("a", "A"),
-            add("al", "X"),
-            add("al", "W"),
-            RevokeMember("al"),
-        ],
+        &[add("a", "A"), add("al", "X"), add("al", "W"), RevokeMember("al")],
     ),
     scenario(
         "member removed, crowd",
         MINE,
-        &[
-            RevokeMember("al"),
-            add("al", "W"),
-            add("a", "A"),
-            add("b", "B"),
-        ],
+        &[RevokeMember("al"), add("al", "W"), add("a", "A"), add("b", "B")],
     ),
     scenario(
         "slow puts: member removed",
@@ -477,10 +296,7 @@ pub static SCENARIOS: [Scenario; 72] = [
         &[
             RevokeMember("al"),
             Actor::Clock(10),
-            Actor::MakeMember {
-                file: "al2",
-                member: "al",
-            },
+            Actor::MakeMember { file: "al2", member: "al" },
             Actor::Add(Add::new("al", "X").file("al2")),
             add("a", "A"),
         ],
@@ -489,12 +305,7 @@ pub static SCENARIOS: [Scenario; 72] = [
     scenario(
         "share: three at once",
         CLEAN,
-        &[
-            add("al", "W"),
-            add("al", "X"),
-            add("al", "Y"),
-            add("a", "A"),
-        ],
+        &[add("al", "W"), add("al", "X"), add("al", "Y"), add("a", "A")],
     )
     .share(2),
     scenario(
@@ -503,33 +314,16 @@ pub static SCENARIOS: [Scenario; 72] = [
         &[add("al", "W"), add_for("al", "X", LATER), add("a", "A")],
     )
     .share(2),
-    scenario(
-        "share: full, ended",
-        TWO_ENDS,
-        &[TICK, add("al", "W"), add("a", "A"), Expire],
-    )
-    .share(2),
-    scenario(
-        "share: full, remove",
-        TWO,
-        &[add("al", "W"), remove("al", "X"), add("a", "A")],
-    )
-    .share(2),
+    scenario("share: full, ended", TWO_ENDS, &[TICK, add("al", "W"), add("a", "A"), Expire])
+        .share(2),
+    scenario("share: full, remove", TWO, &[add("al", "W"), remove("al", "X"), add("a", "A")])
+        .share(2),
     scenario(
         "share: renewal of the oldest",
         TWO_AGES,
-        &[
-            add_for("al", "X", LATER),
-            add("al", "W"),
-            add("a", "A"),
-            add("b", "B"),
-        ],
+        &[add_for("al", "X", LATER), add("al", "W"), add("a", "A"), add("b", "B")],
     )
     .share(2),
     // Rollback.
-    scenario(
-        "rollback, add, remove",
-        MINE,
-        &[Rollback("v2"), add("a", "A"), remove("al", "X")],
-    ),
+    scenario("rollback, add, remove", MINE, &[Rollback("v2"), add("a", "A"), remove("al", "X")]),
 ];

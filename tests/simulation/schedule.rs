@@ -43,12 +43,7 @@ pub struct Gatekeeper {
 impl Gatekeeper {
     fn ask(&self, author: usize, ask: Ask) -> Decision {
         let (reply, answered) = oneshot::channel();
-        self.queue.lock().unwrap().push(Pending {
-            author,
-            ask,
-            sent: Instant::now(),
-            reply,
-        });
+        self.queue.lock().unwrap().push(Pending { author, ask, sent: Instant::now(), reply });
         self.arrived.notify_one();
         Box::pin(async move { answered.await.unwrap_or(Fate::Silent) })
     }
@@ -265,8 +260,7 @@ impl<'s> Schedule<'s> {
 
     pub fn note(&mut self, author: usize, what: &str) {
         let step = self.world.lock().step;
-        self.notes
-            .push((step, format!("           {author}  [{what}]")));
+        self.notes.push((step, format!("           {author}  [{what}]")));
     }
 
     /// So much time passes at once: no request lives that long.

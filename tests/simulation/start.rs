@@ -41,26 +41,15 @@ pub struct Begun {
 
 impl Begun {
     pub const fn new(net: &'static str, member: &'static str) -> Self {
-        Self {
-            net,
-            member,
-            ends: None,
-            age: 50,
-        }
+        Self { net, member, ends: None, age: 50 }
     }
 
     pub const fn until(self, minutes: u64) -> Self {
-        Self {
-            ends: Some(minutes),
-            ..self
-        }
+        Self { ends: Some(minutes), ..self }
     }
 
     pub const fn aged(self, seconds: u64) -> Self {
-        Self {
-            age: seconds,
-            ..self
-        }
+        Self { age: seconds, ..self }
     }
 }
 
@@ -83,12 +72,7 @@ pub enum Start {
 
 impl Start {
     pub const fn later(document: &'static str, grants: &'static [Begun]) -> Self {
-        Self::Later {
-            document,
-            before: "b0",
-            grants,
-            old_lease: false,
-        }
+        Self::Later { document, before: "b0", grants, old_lease: false }
     }
 
     /// The grants that are there.
@@ -111,15 +95,10 @@ pub fn world(start: Start, policies: &[&str], age: Duration) -> World {
     world.skip(Duration::from_secs(1000));
     let versions: [&str; 4] = match start {
         Start::First => ["", "", "b0 gone", "b0"],
-        Start::Later {
-            document, before, ..
-        } => ["b0", "b0 Y", before, document],
+        Start::Later { document, before, .. } => ["b0", "b0 Y", before, document],
     };
-    let mut versions: Vec<String> = versions
-        .into_iter()
-        .filter(|names| !names.is_empty())
-        .map(document)
-        .collect();
+    let mut versions: Vec<String> =
+        versions.into_iter().filter(|names| !names.is_empty()).map(document).collect();
     let last = versions.pop().unwrap();
     let id = u64::try_from(versions.len()).unwrap() + 1;
     let numbered: Vec<(u64, String)> = (1..).zip(versions).collect();
@@ -132,19 +111,14 @@ pub fn world(start: Start, policies: &[&str], age: Duration) -> World {
     }
     let last_at = world.now();
     world.skip(age);
-    if let Start::Later {
-        grants, old_lease, ..
-    } = start
-    {
+    if let Start::Later { grants, old_lease, .. } = start {
         let target = if old_lease {
             json!({ "last": "v4", "pending": [] })
         } else {
             json!({ "last": "v4", "last_at": last_at, "doc": last, "ids": ["v1", "v2", "v3", "v4"] })
         };
-        let targets: Map<String, Value> = policies
-            .iter()
-            .map(|arn| ((*arn).to_owned(), target.clone()))
-            .collect();
+        let targets: Map<String, Value> =
+            policies.iter().map(|arn| ((*arn).to_owned(), target.clone())).collect();
         let mut lease = json!({
             "nonce": null, "holder": "before", "kind": "add", "until": "", "targets": targets,
         });
@@ -176,9 +150,5 @@ fn fill_the_bucket(world: &mut World, policies: &[&str], grants: &[Begun]) {
 
 /// The policies of a schedule: every third has two.
 pub fn policies(round: u64) -> &'static [&'static str] {
-    if round % 3 == 2 {
-        &[POLICY, SECOND]
-    } else {
-        &[POLICY]
-    }
+    if round % 3 == 2 { &[POLICY, SECOND] } else { &[POLICY] }
 }

@@ -80,16 +80,9 @@ pub async fn check(stack: &Stack, candidate: &Candidate, output: Output) -> Outc
 /// Saves a document as the baseline.
 pub async fn save(stack: &Stack, candidate: &Candidate, yes: bool, output: Output) -> Outcome {
     let found = ask(stack, candidate, output).await?;
-    let Usable {
-        object,
-        document,
-        replaces,
-        ..
-    } = &found.read;
+    let Usable { object, document, replaces, .. } = &found.read;
     if !output.json {
-        lines(&found.read, output)
-            .iter()
-            .for_each(|line| output.line(line));
+        lines(&found.read, output).iter().for_each(|line| output.line(line));
     }
     let differs = replaces.as_ref().is_some_and(Replaced::differs);
     if differs && !yes && !output.confirm("Every reset goes back to this from now on. Save it?")? {
@@ -102,9 +95,7 @@ pub async fn save(stack: &Stack, candidate: &Candidate, yes: bool, output: Outpu
         answer.insert("status".to_owned(), "saved".into());
     }
     output.answer(&answer, || {
-        vec![format!(
-            "saved as {place}; the one before is kept as an older version of the object"
-        )]
+        vec![format!("saved as {place}; the one before is kept as an older version of the object")]
     });
     Ok(Exit::Done)
 }
@@ -112,39 +103,21 @@ pub async fn save(stack: &Stack, candidate: &Candidate, yes: bool, output: Outpu
 fn lines(found: &Usable, output: Output) -> Vec<String> {
     let mut lines = vec![format!("entries: {}", found.entries.join(" "))];
     if !found.unparsed.is_empty() {
-        let text = format!(
-            "no networks, so they let nobody in: {}",
-            found.unparsed.join(" ")
-        );
+        let text = format!("no networks, so they let nobody in: {}", found.unparsed.join(" "));
         lines.push(output.paint(Tone::Warning, &text));
     }
     let Some(replaces) = &found.replaces else {
         lines.push("there was no baseline before".to_owned());
         return lines;
     };
-    lines.extend(
-        replaces
-            .added
-            .iter()
-            .map(|entry| format!("  added {entry}")),
-    );
+    lines.extend(replaces.added.iter().map(|entry| format!("  added {entry}")));
     let removed = |entry: &String| output.paint(Tone::Warning, &format!("  removed {entry}"));
     lines.extend(replaces.removed.iter().map(removed));
     let statement = |word: &str, statement: &Value| {
         output.paint(Tone::Warning, &format!("  statement {word}: {statement}"))
     };
-    lines.extend(
-        replaces
-            .statements_added
-            .iter()
-            .map(|json| statement("added", json)),
-    );
-    lines.extend(
-        replaces
-            .statements_removed
-            .iter()
-            .map(|json| statement("removed", json)),
-    );
+    lines.extend(replaces.statements_added.iter().map(|json| statement("added", json)));
+    lines.extend(replaces.statements_removed.iter().map(|json| statement("removed", json)));
     if !replaces.drift {
         lines.push("  nothing outside the list differs".to_owned());
     }

@@ -50,12 +50,7 @@ pub async fn stack(stack: &Stack, arn: &Arn, output: Output) -> Outcome {
         let _progress = output.progress("checking");
         // Without the right to invoke the function every entry counts as permanent.
         let listing = entries::ask(stack, output).await.ok();
-        all(
-            stack,
-            &targets,
-            listing.as_ref().map(|listing| &listing.read),
-        )
-        .await
+        all(stack, &targets, listing.as_ref().map(|listing| &listing.read)).await
     };
     Ok(show(&checked, output))
 }
@@ -91,9 +86,7 @@ fn granted(listing: &Listing, arn: &str) -> Vec<Network> {
     let entries = target.map(|target| target.entries.as_slice());
     let granted = entries.unwrap_or_default().iter();
     let granted = granted.filter(|entry| entry.standing == "granted");
-    granted
-        .filter_map(|entry| entry.entry.parse().ok())
-        .collect()
+    granted.filter_map(|entry| entry.entry.parse().ok()).collect()
 }
 
 async fn one(stack: &Stack, target: &Target, granted: Vec<Network>) -> Result<Checked, Problem> {
@@ -124,11 +117,7 @@ async fn one(stack: &Stack, target: &Target, granted: Vec<Network>) -> Result<Ch
         });
         findings.sort_by_key(|finding| finding.severity);
     }
-    Ok(Checked {
-        name: target.arn().to_owned(),
-        version: version.map(String::from),
-        findings,
-    })
+    Ok(Checked { name: target.arn().to_owned(), version: version.map(String::from), findings })
 }
 
 async fn attachments(stack: &Stack, target: &Target) -> Result<Option<Attachments>, Problem> {
@@ -138,11 +127,7 @@ async fn attachments(stack: &Stack, target: &Target) -> Result<Option<Attachment
     let roles = stack.output("FunctionRoles")?.split(',');
     let name = |arn: &str| arn.rsplit('/').next().unwrap_or(arn).to_owned();
     let outside = administrators_outside(stack, target, &attached).await;
-    let Entities {
-        users,
-        groups,
-        roles: attached_roles,
-    } = attached;
+    let Entities { users, groups, roles: attached_roles } = attached;
     Ok(Some(Attachments {
         users,
         groups,
@@ -186,10 +171,8 @@ fn show(checked: &[Checked], output: Output) -> Exit {
     let targets: Vec<Value> = checked.iter().map(target).collect();
     let status = if passed { "passed" } else { "failed" };
     output.answer(&json!({ "status": status, "targets": targets }), || {
-        let mut lines: Vec<String> = checked
-            .iter()
-            .flat_map(|checked| describe(checked, output))
-            .collect();
+        let mut lines: Vec<String> =
+            checked.iter().flat_map(|checked| describe(checked, output)).collect();
         lines.push(summary(checked));
         lines
     });
@@ -219,11 +202,7 @@ fn describe(checked: &Checked, output: Output) -> Vec<String> {
 /// How many findings of each kind there are, in words.
 pub fn summary(checked: &[Checked]) -> String {
     let findings = || checked.iter().flat_map(|checked| &checked.findings);
-    let count = |severity: Severity| {
-        findings()
-            .filter(|found| found.severity == severity)
-            .count()
-    };
+    let count = |severity: Severity| findings().filter(|found| found.severity == severity).count();
     let words = |severity: Severity| {
         let count = count(severity);
         let plural = if count == 1 { "" } else { "s" };

@@ -18,9 +18,7 @@ pub async fn run(arguments: &GateCreate, place: &Place, output: Output) -> Outco
         vpcs: arguments.vpc.clone(),
         region: arguments.vpc_region.clone(),
     };
-    let document = gate
-        .document()
-        .map_err(|error| Problem::usage(error.to_string()))?;
+    let document = gate.document().map_err(|error| Problem::usage(error.to_string()))?;
     if arguments.print {
         let pretty = serde_json::to_string_pretty(document.json()).unwrap_or_default();
         output.answer(document.json(), || vec![pretty]);
@@ -29,8 +27,7 @@ pub async fn run(arguments: &GateCreate, place: &Place, output: Output) -> Outco
     let iam = Aws::load(place).await.iam;
     let arn = {
         let _progress = output.progress("making the policy");
-        iam.create_policy(&arguments.name, &arguments.path, &document)
-            .await?
+        iam.create_policy(&arguments.name, &arguments.path, &document).await?
     };
     let document: &Value = document.json();
     output.answer(&json!({ "status": "created", "arn": arn, "document": document }), || {

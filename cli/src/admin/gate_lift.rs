@@ -23,9 +23,7 @@ pub async fn run(stack: &Stack, hours: f64, arn: &Arn, output: Output) -> Outcom
     }
     let target = stack.target(arn)?;
     if target.kind() == TargetKind::Role {
-        return Err(Problem::usage(
-            "a trust policy cannot be lifted: name a managed policy",
-        ));
+        return Err(Problem::usage("a trust policy cannot be lifted: name a managed policy"));
     }
     let progress = output.progress("lifting the gate");
     let (document, before) = stack.aws.iam.in_force(&target).await?;

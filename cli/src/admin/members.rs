@@ -49,12 +49,7 @@ async fn stored(stack: &Stack, output: Output) -> Result<Vec<Stored>, Problem> {
             });
         }
     }
-    let name = |stored: &Stored| {
-        stored
-            .file
-            .as_ref()
-            .map_or(String::new(), |f| f.name.to_string())
-    };
+    let name = |stored: &Stored| stored.file.as_ref().map_or(String::new(), |f| f.name.to_string());
     found.sort_by_key(|stored| (name(stored), stored.since));
     Ok(found)
 }
@@ -82,10 +77,7 @@ pub async fn add(
     another_key: bool,
     output: Output,
 ) -> Outcome {
-    let is_known = stored(stack, output)
-        .await?
-        .iter()
-        .any(|stored| stored.is_of(name));
+    let is_known = stored(stack, output).await?.iter().any(|stored| stored.is_of(name));
     if is_known && !another_key {
         return Err(Problem::new(
             "already_a_member",
@@ -113,10 +105,7 @@ pub async fn rotate(stack: &Stack, name: &Member, days: Option<u16>, output: Out
         stack.delete(&stored.object).await?;
     }
     if !output.json {
-        output.line(format!(
-            "\n{} deleted. The entries of {name} stay.",
-            keys(old.len())
-        ));
+        output.line(format!("\n{} deleted. The entries of {name} stay.", keys(old.len())));
     }
     Ok(Exit::Done)
 }
@@ -124,14 +113,8 @@ pub async fn rotate(stack: &Stack, name: &Member, days: Option<u16>, output: Out
 async fn give_key(stack: &Stack, name: &Member, expires: Option<i64>, output: Output) -> Outcome {
     let key = new_key()?;
     let bookmark = format!("{}#key={key}", stack.url("PageUrl")?);
-    let curl = format!(
-        "curl -H 'Authorization: Bearer {key}' {}",
-        stack.url("AddUrl")?
-    );
-    let file = MemberFile {
-        name: name.clone(),
-        expires,
-    };
+    let curl = format!("curl -H 'Authorization: Bearer {key}' {}", stack.url("AddUrl")?);
+    let file = MemberFile { name: name.clone(), expires };
     stack.put(&member_object(&key), file.render()).await?;
     let ends = expires.map(rfc3339);
     let answer = json!({
@@ -229,12 +212,7 @@ pub async fn list(stack: &Stack, output: Output) -> Outcome {
                     ("?".to_owned(), output.paint(Tone::Bad, &text))
                 }
             };
-            vec![
-                name,
-                format!("since {}", rfc3339(stored.since)),
-                end,
-                stored.object.clone(),
-            ]
+            vec![name, format!("since {}", rfc3339(stored.since)), end, stored.object.clone()]
         };
         output.table(&stored.iter().map(row).collect::<Vec<_>>())
     });

@@ -26,11 +26,9 @@ pub async fn run(command: &Command, place: &Place, output: Output) -> Outcome {
         Command::Gate(GateCommand::Create(arguments)) => {
             return gate_create::run(arguments, place, output).await;
         }
-        Command::Gate(GateCommand::Check {
-            file: Some(file),
-            trust_policy,
-            ..
-        }) => return gate_check::file(file, *trust_policy, output),
+        Command::Gate(GateCommand::Check { file: Some(file), trust_policy, .. }) => {
+            return gate_check::file(file, *trust_policy, output);
+        }
         _ => {}
     }
     let stack = {
@@ -38,11 +36,9 @@ pub async fn run(command: &Command, place: &Place, output: Output) -> Outcome {
         Stack::find(place).await?
     };
     match command {
-        Command::Member(MemberCommand::Add {
-            name,
-            days,
-            another_key,
-        }) => members::add(&stack, name, *days, *another_key, output).await,
+        Command::Member(MemberCommand::Add { name, days, another_key }) => {
+            members::add(&stack, name, *days, *another_key, output).await
+        }
         Command::Member(MemberCommand::Rotate { name, days }) => {
             members::rotate(&stack, name, *days, output).await
         }
@@ -59,13 +55,7 @@ pub async fn run(command: &Command, place: &Place, output: Output) -> Outcome {
             baseline::save(&stack, candidate, *yes, output).await
         }
         Command::Reset(dry) => {
-            cuts::run(
-                &stack,
-                json!({ "dry_run": dry.dry_run }),
-                "resetting",
-                output,
-            )
-            .await
+            cuts::run(&stack, json!({ "dry_run": dry.dry_run }), "resetting", output).await
         }
         Command::Expire(dry) => {
             let event = json!({ "expire": true, "dry_run": dry.dry_run });
@@ -109,9 +99,7 @@ pub async fn run(command: &Command, place: &Place, output: Output) -> Outcome {
 /// This machine's clock, in seconds since 1970.
 pub fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-    })
+    since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }
 
 /// The text of a file that the administrator names.

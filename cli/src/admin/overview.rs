@@ -68,10 +68,7 @@ pub async fn run(stack: &Stack, output: Output) -> Outcome {
     });
     output.answer(&answer, || {
         let mut rows = vec![
-            fact(
-                "stack",
-                format!("{} ({}, {})", stack.name, stack.status, stack.aws.region),
-            ),
+            fact("stack", format!("{} ({}, {})", stack.name, stack.status, stack.aws.region)),
             fact(
                 "reset",
                 format!(
@@ -82,14 +79,9 @@ pub async fn run(stack: &Stack, output: Output) -> Outcome {
             ),
             fact(
                 "next reset",
-                next_reset.map_or("would fail".to_owned(), |n| {
-                    format!("takes {n} entries off")
-                }),
+                next_reset.map_or("would fail".to_owned(), |n| format!("takes {n} entries off")),
             ),
-            fact(
-                "member keys",
-                keys.map_or("not known".to_owned(), |keys| keys.to_string()),
-            ),
+            fact("member keys", keys.map_or("not known".to_owned(), |keys| keys.to_string())),
         ];
         rows.extend(glances.iter().map(describe));
         rows.push(fact("gate check", gate_check::summary(&checked)));
@@ -100,9 +92,7 @@ pub async fn run(stack: &Stack, output: Output) -> Outcome {
         } else {
             lines.push(output.paint(Tone::Heading, "look at:"));
             lines.extend(
-                look_at
-                    .iter()
-                    .map(|line| output.paint(Tone::Warning, &format!("  {line}"))),
+                look_at.iter().map(|line| output.paint(Tone::Warning, &format!("  {line}"))),
             );
         }
         lines.push(String::new());
@@ -169,15 +159,9 @@ fn look_at(stack: &Stack, listed: &[Listed], checked: &[Checked]) -> Vec<String>
     }
     for target in listed {
         if !target.baseline {
-            lines.push(format!(
-                "{}: no usable baseline: run `ip-gate baseline save`",
-                target.arn
-            ));
+            lines.push(format!("{}: no usable baseline: run `ip-gate baseline save`", target.arn));
         }
-        let by_hand = target
-            .entries
-            .iter()
-            .filter(|entry| entry.standing == "by_hand");
+        let by_hand = target.entries.iter().filter(|entry| entry.standing == "by_hand");
         lines.extend(by_hand.map(|entry| {
             format!(
                 "{}: {} was added by hand, and the next reset takes it off",
@@ -186,15 +170,9 @@ fn look_at(stack: &Stack, listed: &[Listed], checked: &[Checked]) -> Vec<String>
         }));
     }
     for checked in checked {
-        let serious = checked
-            .findings
-            .iter()
-            .filter(|found| found.severity != Severity::Note);
+        let serious = checked.findings.iter().filter(|found| found.severity != Severity::Note);
         lines.extend(serious.map(|found| {
-            format!(
-                "{}: {}: {} (`ip-gate gate check`)",
-                checked.name, found.rule, found.reason
-            )
+            format!("{}: {}: {} (`ip-gate gate check`)", checked.name, found.rule, found.reason)
         }));
     }
     lines

@@ -28,12 +28,7 @@ pub async fn run(stack: &Stack, arn: &Arn, output: Output) -> Outcome {
         return Err(Problem::usage(message));
     }
     let (sids, limit) = (stack.sids(), stack.limit(target.kind()));
-    let rules = TargetRules {
-        target: &target,
-        sids: &sids,
-        limit,
-        baseline: None,
-    };
+    let rules = TargetRules { target: &target, sids: &sids, limit, baseline: None };
     let mut told: Vec<(Version, Option<Changed>)> = Vec::new();
     let mut before: Option<Document> = None;
     {
@@ -55,20 +50,13 @@ pub async fn run(stack: &Stack, arn: &Arn, output: Output) -> Outcome {
         }
     }
     told.reverse();
-    let json: Vec<Value> = told
-        .iter()
-        .map(|(v, changed)| as_json(v, changed.as_ref()))
-        .collect();
+    let json: Vec<Value> = told.iter().map(|(v, changed)| as_json(v, changed.as_ref())).collect();
     let answer = json!({ "arn": target.arn(), "versions": json });
     output.answer(&answer, || {
         let mut lines = vec![output.paint(Tone::Heading, target.arn())];
         for (version, changed) in &told {
             let in_force = if version.is_default { "  in force" } else { "" };
-            lines.push(format!(
-                "  {}  {}{in_force}",
-                version.id,
-                rfc3339(version.created)
-            ));
+            lines.push(format!("  {}  {}{in_force}", version.id, rfc3339(version.created)));
             lines.extend(describe(changed.as_ref()));
         }
         lines
@@ -98,12 +86,7 @@ fn describe(changed: Option<&Changed>) -> Vec<String> {
         return vec!["      the oldest that is kept".to_owned()];
     };
     let entries = changed.added.iter().map(|entry| format!("      + {entry}"));
-    let entries = entries.chain(
-        changed
-            .removed
-            .iter()
-            .map(|entry| format!("      - {entry}")),
-    );
+    let entries = entries.chain(changed.removed.iter().map(|entry| format!("      - {entry}")));
     let added = changed.statements_added.iter();
     let removed = changed.statements_removed.iter();
     let statements = added

@@ -56,16 +56,9 @@ impl Stack {
             answer => answer.map_err(|error| explain("s3:GetObject", error))?,
         };
         let broken = |reason: String| {
-            Problem::later(
-                "unreachable",
-                format!("`{key}` was not received ({reason}): try again"),
-            )
+            Problem::later("unreachable", format!("`{key}` was not received ({reason}): try again"))
         };
-        let bytes = answer
-            .body
-            .collect()
-            .await
-            .map_err(|e| broken(e.to_string()))?;
+        let bytes = answer.body.collect().await.map_err(|e| broken(e.to_string()))?;
         let text = String::from_utf8_lossy(&bytes.to_vec()).into_owned();
         Ok(Some(text))
     }
@@ -79,9 +72,7 @@ impl Stack {
         let put = put.content_type("application/json");
         let put = put.body(ByteStream::from(body.into_bytes()));
         let answer = put.send().await;
-        answer
-            .map(drop)
-            .map_err(|error| guarded(is_denied(&error), explain("s3:PutObject", error)))
+        answer.map(drop).map_err(|error| guarded(is_denied(&error), explain("s3:PutObject", error)))
     }
 
     /// Deletes an object.

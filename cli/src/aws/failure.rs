@@ -9,10 +9,7 @@ use crate::problem::{Problem, chain};
 
 /// The error code of a call, where the service answered.
 pub fn code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> &str {
-    error
-        .as_service_error()
-        .and_then(ProvideErrorMetadata::code)
-        .unwrap_or_default()
+    error.as_service_error().and_then(ProvideErrorMetadata::code).unwrap_or_default()
 }
 
 /// Explains a failed call. `operation` is its name in IAM's writing, such as `s3:PutObject`.

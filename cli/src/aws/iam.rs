@@ -44,12 +44,7 @@ impl Iam {
     /// # Errors
     /// [`explain`].
     pub async fn versions(&self, arn: &str) -> Result<Vec<Version>, Problem> {
-        let mut pages = self
-            .0
-            .list_policy_versions()
-            .policy_arn(arn)
-            .into_paginator()
-            .send();
+        let mut pages = self.0.list_policy_versions().policy_arn(arn).into_paginator().send();
         let mut found = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| explain("iam:ListPolicyVersions", error))?;
@@ -70,18 +65,9 @@ impl Iam {
     /// # Errors
     /// [`explain`]; what is wrong with the document.
     pub async fn version(&self, arn: &str, id: VersionId) -> Result<Document, Problem> {
-        let call = self
-            .0
-            .get_policy_version()
-            .policy_arn(arn)
-            .version_id(id.to_string());
-        let answer = call
-            .send()
-            .await
-            .map_err(|error| explain("iam:GetPolicyVersion", error))?;
-        let text = answer
-            .policy_version()
-            .and_then(|version| version.document());
+        let call = self.0.get_policy_version().policy_arn(arn).version_id(id.to_string());
+        let answer = call.send().await.map_err(|error| explain("iam:GetPolicyVersion", error))?;
+        let text = answer.policy_version().and_then(|version| version.document());
         Ok(Document::from_iam(text.unwrap_or_default())?)
     }
 
@@ -105,10 +91,7 @@ impl Iam {
             return Ok((self.version(target.arn(), id).await?, Some(id)));
         }
         let call = self.0.get_role().role_name(target.name());
-        let answer = call
-            .send()
-            .await
-            .map_err(|error| explain("iam:GetRole", error))?;
+        let answer = call.send().await.map_err(|error| explain("iam:GetRole", error))?;
         let role = answer.role();
         if role.map(|role| role.arn()) != Some(target.arn()) {
             return Err(Problem::new(
@@ -132,10 +115,7 @@ impl Iam {
     ) -> Result<String, Problem> {
         let call = self.0.create_policy().policy_name(name).path(path);
         let call = call.policy_document(document.render());
-        let answer = call
-            .send()
-            .await
-            .map_err(|error| explain("iam:CreatePolicy", error))?;
+        let answer = call.send().await.map_err(|error| explain("iam:CreatePolicy", error))?;
         let arn = answer.policy().and_then(|policy| policy.arn());
         Ok(arn.unwrap_or_default().to_owned())
     }
@@ -149,11 +129,7 @@ impl Iam {
         arn: &str,
         document: &Document,
     ) -> Result<VersionId, Problem> {
-        let call = self
-            .0
-            .create_policy_version()
-            .policy_arn(arn)
-            .set_as_default(true);
+        let call = self.0.create_policy_version().policy_arn(arn).set_as_default(true);
         let answer = match call.policy_document(document.render()).send().await {
             Err(error) if code(&error) == "LimitExceeded" => {
                 let mut problem = explain("iam:CreatePolicyVersion", error);
@@ -162,9 +138,7 @@ impl Iam {
             }
             answer => answer.map_err(|error| explain("iam:CreatePolicyVersion", error))?,
         };
-        let id = answer
-            .policy_version()
-            .and_then(|version| version.version_id());
+        let id = answer.policy_version().and_then(|version| version.version_id());
         id.unwrap_or_default().parse().map_err(|error| {
             Problem::new(
                 "aws_error",
@@ -183,29 +157,16 @@ impl Iam {
         } else {
             PolicyUsageType::PermissionsPolicy
         };
-        let call = self
-            .0
-            .list_entities_for_policy()
-            .policy_arn(arn)
-            .policy_usage_filter(usage);
+        let call = self.0.list_entities_for_policy().policy_arn(arn).policy_usage_filter(usage);
         let mut pages = call.into_paginator().send();
         let mut found = Entities::default();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| explain("iam:ListEntitiesForPolicy", error))?;
-            let users = page
-                .policy_users()
-                .iter()
-                .filter_map(|user| user.user_name());
+            let users = page.policy_users().iter().filter_map(|user| user.user_name());
             found.users.extend(users.map(str::to_owned));
-            let groups = page
-                .policy_groups()
-                .iter()
-                .filter_map(|group| group.group_name());
+            let groups = page.policy_groups().iter().filter_map(|group| group.group_name());
             found.groups.extend(groups.map(str::to_owned));
-            let roles = page
-                .policy_roles()
-                .iter()
-                .filter_map(|role| role.role_name());
+            let roles = page.policy_roles().iter().filter_map(|role| role.role_name());
             found.roles.extend(roles.map(str::to_owned));
         }
         Ok(found)

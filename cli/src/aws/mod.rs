@@ -66,10 +66,9 @@ impl Aws {
             lambda: aws_sdk_lambda::Client::from_conf(lambda),
             s3: aws_sdk_s3::Client::from_conf(s3),
             iam: iam::Iam::new(aws_sdk_iam::Client::new(sdk)),
-            region: sdk.region().map_or_else(
-                || "no region: set AWS_REGION".to_owned(),
-                ToString::to_string,
-            ),
+            region: sdk
+                .region()
+                .map_or_else(|| "no region: set AWS_REGION".to_owned(), ToString::to_string),
             endpoint,
         }
     }

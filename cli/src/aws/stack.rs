@@ -47,10 +47,7 @@ impl Stack {
         };
         let stack = answer.stacks().first().ok_or_else(missing)?;
         let outputs = stack.outputs().iter().filter_map(|output| {
-            Some((
-                output.output_key()?.to_owned(),
-                output.output_value()?.to_owned(),
-            ))
+            Some((output.output_key()?.to_owned(), output.output_value()?.to_owned()))
         });
         let parameters = stack.parameters().iter().filter_map(|parameter| {
             let value = parameter.parameter_value()?;
@@ -76,10 +73,7 @@ impl Stack {
         output.ok_or_else(|| {
             Problem::new(
                 "no_stack",
-                format!(
-                    "the stack `{}` has no output {name}: is it one of ip-gate?",
-                    self.name
-                ),
+                format!("the stack `{}` has no output {name}: is it one of ip-gate?", self.name),
             )
         })
     }
@@ -137,9 +131,7 @@ impl Stack {
         }
         targets.pop().ok_or_else(|| {
             let named = arn.arn.as_deref().unwrap_or_default();
-            Problem::usage(format!(
-                "`{named}` is not managed here: name one of {known}"
-            ))
+            Problem::usage(format!("`{named}` is not managed here: name one of {known}"))
         })
     }
 
@@ -162,10 +154,7 @@ fn local_url(url: &str, endpoint: Option<&str>) -> Option<String> {
     let url: http::Uri = url.parse().ok()?;
     let api = url.host()?.split('.').next()?;
     let port = endpoint.port_u16().unwrap_or(80);
-    Some(format!(
-        "http://{api}.execute-api.localhost:{port}{}",
-        url.path()
-    ))
+    Some(format!("http://{api}.execute-api.localhost:{port}{}", url.path()))
 }
 
 #[cfg(test)]

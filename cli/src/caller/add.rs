@@ -19,11 +19,7 @@ pub async fn run(arguments: &Add, output: Output) -> Outcome {
     show(answers, output, |answer| {
         let status = answer.text("status").replace('_', " ");
         let status = output.paint(Tone::Good, &status);
-        format!(
-            "{status} {}, {}",
-            answer.text("network"),
-            until(&answer.json)
-        )
+        format!("{status} {}, {}", answer.text("network"), until(&answer.json))
     })
 }
 
@@ -52,9 +48,7 @@ pub fn show(
     let done: Vec<Answer> = done.into_iter().flatten().collect();
     let json: Vec<&Value> = done.iter().map(|answer| &answer.json).collect();
     if !done.is_empty() {
-        output.answer(&json!({ "answers": json }), || {
-            done.iter().map(line).collect()
-        });
+        output.answer(&json!({ "answers": json }), || done.iter().map(line).collect());
     }
     let mut problems = problems.into_iter().filter_map(Result::err);
     let Some(first) = problems.next() else {

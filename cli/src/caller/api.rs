@@ -39,10 +39,7 @@ pub struct Answer {
 impl Answer {
     /// A text of the answer; empty where it has none.
     pub fn text(&self, name: &str) -> &str {
-        self.json
-            .get(name)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
+        self.json.get(name).and_then(Value::as_str).unwrap_or_default()
     }
 
     /// A list of the answer; empty where it has none.
@@ -60,10 +57,7 @@ impl Gate {
 
     /// The gate of a bookmark.
     pub fn new(bookmark: Bookmark) -> Self {
-        Self {
-            client: Client::new(&bookmark.url),
-            bookmark,
-        }
+        Self { client: Client::new(&bookmark.url), bookmark }
     }
 
     /// The ways on which this machine reaches the gate, each network once. Learns the other API's address.
@@ -79,10 +73,7 @@ impl Gate {
             }
         };
         let (first, mut second) = join(self.client.look(&self.bookmark.url), known).await;
-        let origin = first
-            .as_ref()
-            .ok()
-            .and_then(|reply| reply.peer_origin.as_deref());
+        let origin = first.as_ref().ok().and_then(|reply| reply.peer_origin.as_deref());
         let peer = origin.and_then(|origin| peer_page(&self.bookmark.url, origin));
         if let Some(page) = peer.filter(|page| self.bookmark.peer.as_ref() != Some(page)) {
             second = Some(self.client.look(&page).await);
@@ -159,10 +150,7 @@ fn unreachable(error: &Unreachable) -> Problem {
 fn refused(reply: &Reply) -> Problem {
     let text = |name: &str| reply.body.get(name).and_then(Value::as_str);
     let kind = text("error").unwrap_or("gateway_error").to_owned();
-    let fallback = format!(
-        "HTTP status {}: is this the address of an IP gate?",
-        reply.status
-    );
+    let fallback = format!("HTTP status {}: is this the address of an IP gate?", reply.status);
     let message = text("message").map_or(fallback, str::to_owned);
     match reply.status {
         429 | 500 | 503 | 504 => Problem::later(&kind, message),
@@ -180,51 +168,17 @@ mod tests {
     #[test]
     fn what_may_succeed_later_is_told_apart() {
         for (status, body, kind, exit) in [
-            (
-                401,
-                json!({"error":"unauthorized","message":"m"}),
-                "unauthorized",
-                Exit::Failed,
-            ),
-            (
-                409,
-                json!({"error":"policy_full","message":"m"}),
-                "policy_full",
-                Exit::Failed,
-            ),
-            (
-                502,
-                json!({"error":"no_gate","message":"m"}),
-                "no_gate",
-                Exit::Failed,
-            ),
+            (401, json!({"error":"unauthorized","message":"m"}), "unauthorized", Exit::Failed),
+            (409, json!({"error":"policy_full","message":"m"}), "policy_full", Exit::Failed),
+            (502, json!({"error":"no_gate","message":"m"}), "no_gate", Exit::Failed),
             (502, Value::Null, "gateway_error", Exit::Later),
-            (
-                503,
-                json!({"error":"busy","message":"m"}),
-                "busy",
-                Exit::Later,
-            ),
-            (
-                429,
-                json!({"error":"throttled","message":"m"}),
-                "throttled",
-                Exit::Later,
-            ),
+            (503, json!({"error":"busy","message":"m"}), "busy", Exit::Later),
+            (429, json!({"error":"throttled","message":"m"}), "throttled", Exit::Later),
             (404, Value::Null, "gateway_error", Exit::Failed),
         ] {
-            let reply = Reply {
-                status,
-                body,
-                retry_after: None,
-                peer_origin: None,
-            };
+            let reply = Reply { status, body, retry_after: None, peer_origin: None };
             let problem = refused(&reply);
-            assert_eq!(
-                (problem.kind.as_str(), problem.exit),
-                (kind, exit),
-                "{status}"
-            );
+            assert_eq!((problem.kind.as_str(), problem.exit), (kind, exit), "{status}");
         }
     }
 }

@@ -50,24 +50,16 @@ impl Bookmark {
     /// Reads a bookmark.
     pub fn parse(text: &str) -> Result<Self, Problem> {
         let text = text.trim();
-        let (url, key) = text
-            .split_once("#key=")
-            .ok_or_else(|| bad("it has no `#key=`"))?;
+        let (url, key) = text.split_once("#key=").ok_or_else(|| bad("it has no `#key=`"))?;
         Self::new(url, key)
     }
 
     fn new(url: &str, key: &str) -> Result<Self, Problem> {
         let key = key.trim();
         if key.len() < SHORTEST_KEY || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(bad(
-                "its key is too short, or has characters that no key has",
-            ));
+            return Err(bad("its key is too short, or has characters that no key has"));
         }
-        Ok(Self {
-            url: page(url.trim())?,
-            peer: None,
-            key: key.to_owned(),
-        })
+        Ok(Self { url: page(url.trim())?, peer: None, key: key.to_owned() })
     }
 
     /// The bookmark of the environment, or else of the file.
@@ -122,11 +114,7 @@ impl Bookmark {
             // A new file beside it, so that the old one is whole or gone, and never open to others.
             let new = path.with_extension(format!("new-{}", std::process::id()));
             let mut options = std::fs::OpenOptions::new();
-            let mut file = options
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&new)?;
+            let mut file = options.write(true).create_new(true).mode(0o600).open(&new)?;
             file.write_all(serde_json::to_string(self)?.as_bytes())?;
             file.sync_all()?;
             std::fs::rename(&new, &path)
@@ -205,10 +193,7 @@ mod tests {
     fn a_bookmark_is_an_address_and_a_key() {
         let text = format!(" https://a1.execute-api.us-east-1.amazonaws.com/gate/#key={KEY}\n");
         let bookmark = Bookmark::parse(&text).unwrap();
-        assert_eq!(
-            bookmark.url,
-            "https://a1.execute-api.us-east-1.amazonaws.com/gate/"
-        );
+        assert_eq!(bookmark.url, "https://a1.execute-api.us-east-1.amazonaws.com/gate/");
         assert_eq!(bookmark.key, KEY);
         assert!(!format!("{bookmark:?}").contains(KEY));
     }
@@ -240,11 +225,9 @@ mod tests {
             };
             Bookmark::from_environment(variable).unwrap().unwrap().url
         };
-        for url in [
-            "https://a.example/gate",
-            "https://a.example/gate/",
-            "https://a.example/gate/add",
-        ] {
+        for url in
+            ["https://a.example/gate", "https://a.example/gate/", "https://a.example/gate/add"]
+        {
             assert_eq!(from(url), "https://a.example/gate/");
         }
         assert_eq!(

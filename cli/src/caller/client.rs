@@ -48,8 +48,7 @@ impl Client {
 
     /// `GET` of the page as JSON: without a key and without cost.
     pub async fn look(&self, page: &str) -> Result<Reply, Unreachable> {
-        self.send("GET", page, None, SdkBody::empty(), LONGEST_LOOK)
-            .await
+        self.send("GET", page, None, SdkBody::empty(), LONGEST_LOOK).await
     }
 
     /// `POST` with a key and the fields of a form.
@@ -59,11 +58,8 @@ impl Client {
         key: &str,
         fields: &[(&str, &str)],
     ) -> Result<Reply, Unreachable> {
-        let form = form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(fields)
-            .finish();
-        self.send("POST", url, Some(key), SdkBody::from(form), LONGEST)
-            .await
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.send("POST", url, Some(key), SdkBody::from(form), LONGEST).await
     }
 
     async fn send(

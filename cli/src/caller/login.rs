@@ -16,11 +16,7 @@ const LONGEST_INPUT: u64 = 8192;
 /// Reads the bookmark from a prompt or from standard input, and keeps it.
 pub async fn run(arguments: &Login, output: Output) -> Outcome {
     if arguments.forget {
-        let word = if Bookmark::forget()? {
-            "forgotten"
-        } else {
-            "unchanged"
-        };
+        let word = if Bookmark::forget()? { "forgotten" } else { "unchanged" };
         output.answer(&json!({ "status": word }), || vec![word.to_owned()]);
         return Ok(Exit::Done);
     }
@@ -28,9 +24,7 @@ pub async fn run(arguments: &Login, output: Output) -> Outcome {
     if !arguments.no_check {
         let _progress = output.progress("asking the gate");
         let ways = gate.ways().await?;
-        let page = ways
-            .first()
-            .map_or(gate.bookmark.url.as_str(), |way| way.page.as_str());
+        let page = ways.first().map_or(gate.bookmark.url.as_str(), |way| way.page.as_str());
         gate.ask(page, "status", &[]).await?;
     }
     let path = gate.bookmark.save()?;

@@ -15,9 +15,7 @@ pub async fn run(arguments: &Remove, output: Output) -> Outcome {
     let answers = {
         let _progress = output.progress("removing");
         let ways = gate.ways().await?;
-        let first = ways
-            .first()
-            .map_or(gate.bookmark.url.as_str(), |way| way.page.as_str());
+        let first = ways.first().map_or(gate.bookmark.url.as_str(), |way| way.page.as_str());
         match arguments.network {
             Some(network) => {
                 let network = network.to_string();
@@ -41,9 +39,5 @@ fn describe(answer: &Answer) -> String {
     let kept =
         kept.map(|kept| format!("kept {} ({})", text(kept, "network"), text(kept, "reason")));
     let lines: Vec<String> = removed.chain(kept).collect();
-    if lines.is_empty() {
-        "nothing to remove".to_owned()
-    } else {
-        lines.join("\n")
-    }
+    if lines.is_empty() { "nothing to remove".to_owned() } else { lines.join("\n") }
 }

@@ -20,9 +20,7 @@ pub async fn run(output: Output) -> Outcome {
     let answers: Vec<Answer> = answers.into_iter().collect::<Result<_, _>>()?;
     let allowed = answers.iter().all(is_allowed);
     let json: Vec<&Value> = answers.iter().map(|answer| &answer.json).collect();
-    output.answer(&json!({ "allowed": allowed, "answers": json }), || {
-        lines(&answers, output)
-    });
+    output.answer(&json!({ "allowed": allowed, "answers": json }), || lines(&answers, output));
     Ok(if allowed { Exit::Done } else { Exit::Failed })
 }
 
@@ -34,10 +32,7 @@ pub fn is_allowed(answer: &Answer) -> bool {
 fn lines(answers: &[Answer], output: Output) -> Vec<String> {
     let mut lines: Vec<String> = answers.iter().map(|answer| line(answer, output)).collect();
     // Every answer has all entries of the member.
-    let entries = answers
-        .first()
-        .map(|answer| answer.list("entries"))
-        .unwrap_or_default();
+    let entries = answers.first().map(|answer| answer.list("entries")).unwrap_or_default();
     if !entries.is_empty() {
         lines.push("your entries:".to_owned());
         let text = |entry: &Value, name: &str| {

@@ -14,10 +14,7 @@ fn is_launchd(kind: Unit) -> bool {
 /// The text of the unit.
 pub fn text(kind: Unit, arguments: &Watch) -> Result<String, Problem> {
     let program = std::env::current_exe().map_err(|error| {
-        Problem::new(
-            "no_unit",
-            format!("this program does not know its path: {error}"),
-        )
+        Problem::new("no_unit", format!("this program does not know its path: {error}"))
     })?;
     let mut words = vec![program.display().to_string(), "watch".to_owned()];
     if let Some(duration) = &arguments.add.duration {
@@ -26,11 +23,7 @@ pub fn text(kind: Unit, arguments: &Watch) -> Result<String, Problem> {
     if arguments.every != 60 {
         words.extend(["--every".to_owned(), arguments.every.to_string()]);
     }
-    Ok(if is_launchd(kind) {
-        launchd(&words)
-    } else {
-        systemd(&words)
-    })
+    Ok(if is_launchd(kind) { launchd(&words) } else { systemd(&words) })
 }
 
 /// How to put it in place.
@@ -74,10 +67,7 @@ WantedBy=default.target"
 /// `man launchd.plist`.
 fn launchd(words: &[String]) -> String {
     let escape = |word: &String| {
-        let word = word
-            .replace('&', "&amp;")
-            .replace('<', "&lt;")
-            .replace('>', "&gt;");
+        let word = word.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
         format!("    <string>{word}</string>")
     };
     let arguments = words.iter().map(escape).collect::<Vec<_>>().join("\n");

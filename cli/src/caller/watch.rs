@@ -47,12 +47,7 @@ pub async fn run(arguments: &Watch, output: Output) -> Outcome {
         _ = interrupt.recv() => {}
         () = rounds => {}
     }
-    tell(
-        output,
-        "stopped",
-        "stopped; what was added stays as long as it would have",
-        &json!({}),
-    );
+    tell(output, "stopped", "stopped; what was added stays as long as it would have", &json!({}));
     Ok(Exit::Done)
 }
 
@@ -87,18 +82,9 @@ impl Watcher<'_> {
             Ok(ways) => ways,
             Err(problem) => return self.problem(problem, None),
         };
-        if self
-            .told
-            .as_ref()
-            .is_some_and(|told| told.kind == "unreachable")
-        {
+        if self.told.as_ref().is_some_and(|told| told.kind == "unreachable") {
             self.told = None;
-            tell(
-                self.output,
-                "reachable",
-                "the gate can be reached again",
-                &json!({}),
-            );
+            tell(self.output, "reachable", "the gate can be reached again", &json!({}));
         }
         let mut networks: Vec<String> = ways.iter().map(|way| way.network.clone()).collect();
         networks.sort();
@@ -129,11 +115,7 @@ impl Watcher<'_> {
         self.told = None;
         for answer in &answers {
             let (status, network) = (answer.text("status"), answer.text("network"));
-            let text = format!(
-                "{} {network}, {}",
-                status.replace('_', " "),
-                until(&answer.json)
-            );
+            let text = format!("{} {network}, {}", status.replace('_', " "), until(&answer.json));
             let more = json!({ "network": network, "ends": answer.json.get("ends") });
             tell(self.output, status, &text, &more);
         }
@@ -166,17 +148,10 @@ impl Watcher<'_> {
             let pause = self.schedule.pause(now());
             text = format!("refused: {text}; the next try is in {pause} s");
         }
-        let is_known = self
-            .told
-            .as_ref()
-            .is_some_and(|told| told.kind == problem.kind);
+        let is_known = self.told.as_ref().is_some_and(|told| told.kind == problem.kind);
         if !is_known {
             let more = json!({ "error": problem.kind, "message": problem.message });
-            let event = if problem.kind == "unreachable" {
-                "unreachable"
-            } else {
-                "refused"
-            };
+            let event = if problem.kind == "unreachable" { "unreachable" } else { "refused" };
             tell(self.output, event, &text, &more);
             self.told = Some(problem);
         }
@@ -193,9 +168,7 @@ fn is_still_in(answer: &Answer) -> bool {
 
 /// When the first of the entries ends.
 fn first_end(answers: &[Answer]) -> Option<i64> {
-    let ends = answers
-        .iter()
-        .filter_map(|answer| parse_seconds(answer.text("ends")));
+    let ends = answers.iter().filter_map(|answer| parse_seconds(answer.text("ends")));
     ends.min()
 }
 
@@ -226,11 +199,8 @@ mod tests {
     #[test]
     fn the_first_end_counts() {
         let ends = |text: Option<&str>| answer(json!({ "ends": text }));
-        let answers = [
-            ends(Some("1970-01-01T00:00:20Z")),
-            ends(Some("1970-01-01T00:00:10Z")),
-            ends(None),
-        ];
+        let answers =
+            [ends(Some("1970-01-01T00:00:20Z")), ends(Some("1970-01-01T00:00:10Z")), ends(None)];
         assert_eq!(first_end(&answers), Some(10));
         assert_eq!(first_end(&[ends(None)]), None);
     }

@@ -29,10 +29,7 @@ impl<S> Layer<S> for AfterResponse {
     type Service = SendThenRelease<S>;
 
     fn layer(&self, inner: S) -> SendThenRelease<S> {
-        SendThenRelease {
-            inner,
-            after: self.clone(),
-        }
+        SendThenRelease { inner, after: self.clone() }
     }
 }
 

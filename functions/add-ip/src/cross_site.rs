@@ -34,11 +34,7 @@ pub fn decide(event: &Event, addresses: &Addresses) -> Decision {
     }
     let navigates = event.header("sec-fetch-mode") == Some("navigate")
         && event.header("sec-fetch-dest") == Some("document");
-    if navigates && event.method() == "GET" {
-        Decision::ShowPage
-    } else {
-        Decision::Refuse
-    }
+    if navigates && event.method() == "GET" { Decision::ShowPage } else { Decision::Refuse }
 }
 
 #[cfg(test)]
@@ -102,9 +98,7 @@ mod tests {
                 "requestContext": {"path": "/gate/add", "domainName": &OWN[8..], "apiId": "a1"},
             });
             let event = Event::read(&event.to_string());
-            let hosting = Hosting {
-                region: "eu-west-1".to_owned(),
-            };
+            let hosting = Hosting { region: "eu-west-1".to_owned() };
             let addresses = Addresses::of(&event, &hosting);
             assert_eq!(addresses.peer_origin(), Some(PEER));
             assert_eq!(decide(&event, &addresses), expected, "{what}");

@@ -123,17 +123,13 @@ impl Event {
     /// A header, by its name in any case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        find(&self.headers, |candidate| {
-            candidate.eq_ignore_ascii_case(name)
-        })
+        find(&self.headers, |candidate| candidate.eq_ignore_ascii_case(name))
     }
 
     /// A parameter such as `ip`, `for`, `network` or `all`: of the query string, else of the form that was posted.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<Cow<'_, str>> {
-        self.query(name)
-            .map(Cow::Borrowed)
-            .or_else(|| self.form(name).map(Cow::Owned))
+        self.query(name).map(Cow::Borrowed).or_else(|| self.form(name).map(Cow::Owned))
     }
 
     /// A parameter of the query string, which API Gateway has decoded.
@@ -144,10 +140,7 @@ impl Event {
     /// A field of a form that was posted.
     fn form(&self, name: &str) -> Option<String> {
         let content_type = self.header("content-type")?.split(';').next()?;
-        if !content_type
-            .trim()
-            .eq_ignore_ascii_case("application/x-www-form-urlencoded")
-        {
+        if !content_type.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
             return None;
         }
         let body = self.body.as_deref()?;
@@ -170,9 +163,7 @@ impl Event {
     /// The member key: the first present of `Authorization: Bearer`, `x-api-key`, `?key=` and the form field `key`.
     #[must_use]
     pub fn key(&self) -> Option<Cow<'_, str>> {
-        self.header_key()
-            .map(Cow::Borrowed)
-            .or_else(|| self.parameter("key"))
+        self.header_key().map(Cow::Borrowed).or_else(|| self.parameter("key"))
     }
 
     /// The member key where a browser's form or link sent it. An answer page may hand it back to that same browser; a
@@ -202,9 +193,7 @@ impl Event {
             .filter_map(|name| self.header(name))
             .any(|value| {
                 let value = value.to_ascii_lowercase();
-                ["prefetch", "prerender", "preview"]
-                    .iter()
-                    .any(|word| value.contains(word))
+                ["prefetch", "prerender", "preview"].iter().any(|word| value.contains(word))
             });
         let agent = self.header("user-agent").unwrap_or_default();
         let agent = agent.to_ascii_lowercase();

@@ -90,10 +90,7 @@ impl Refusal {
             Self::Unauthorized => Some(("WWW-Authenticate", "Bearer")),
             _ => None,
         };
-        Answer {
-            header,
-            ..Answer::error(self.kind(), message)
-        }
+        Answer { header, ..Answer::error(self.kind(), message) }
     }
 }
 
@@ -112,11 +109,7 @@ impl Answer {
     /// An answer of success.
     #[must_use]
     pub fn ok(body: Value) -> Self {
-        Self {
-            status: 200,
-            body,
-            header: None,
-        }
+        Self { status: 200, body, header: None }
     }
 
     /// The answer to a member whose request failed; `targets` is what was written before, `null` for nothing.
@@ -147,20 +140,14 @@ impl Answer {
             .into_iter()
             .map(|(name, text)| (name.to_owned(), text.into()))
             .collect::<Map<_, _>>();
-        Self {
-            status,
-            body: body.into(),
-            header: (status == 503).then_some(("Retry-After", "5")),
-        }
+        Self { status, body: body.into(), header: (status == 503).then_some(("Retry-After", "5")) }
     }
 
     /// The answer as the caller wants it: JSON, or a page for a browser.
     #[must_use]
     pub fn respond(&self, request: &Request<'_>) -> Response {
         let mut response = if request.prefers_html() {
-            request.html(self.status, |texts| {
-                Message::of(self.status, &self.body, texts)
-            })
+            request.html(self.status, |texts| Message::of(self.status, &self.body, texts))
         } else {
             Response {
                 status_code: self.status,
@@ -202,11 +189,7 @@ impl<'a> Request<'a> {
     /// A request that came to this function at its place.
     #[must_use]
     pub fn new(event: &'a Event, hosting: &Hosting, settings: &'a Settings) -> Self {
-        Self {
-            event,
-            addresses: Addresses::of(event, hosting),
-            settings,
-        }
+        Self { event, addresses: Addresses::of(event, hosting), settings }
     }
 
     /// Whether the request may act, or another site made it.
@@ -264,16 +247,8 @@ impl<'a> Request<'a> {
             message: message(texts),
         });
         let mut headers = headers("text/html; charset=utf-8", &self.addresses);
-        headers.insert(
-            "Content-Security-Policy",
-            page::security_policy(&self.addresses),
-        );
-        Response {
-            status_code,
-            headers,
-            body,
-            is_base64_encoded: false,
-        }
+        headers.insert("Content-Security-Policy", page::security_policy(&self.addresses));
+        Response { status_code, headers, body, is_base64_encoded: false }
     }
 }
 
@@ -306,22 +281,14 @@ mod tests {
 
     fn with<T>(headers: &Value, act: impl FnOnce(&Request<'_>) -> T) -> T {
         let settings = Settings::default();
-        act(&Request::new(
-            &event(headers),
-            &Hosting::default(),
-            &settings,
-        ))
+        act(&Request::new(&event(headers), &Hosting::default(), &settings))
     }
 
     #[test]
     fn every_refusal_has_its_kind_and_its_status() {
         for (refusal, status, kind) in [
             (Refusal::NotFound, 404, "not_found"),
-            (
-                Refusal::MethodNotAllowed("GET, POST"),
-                405,
-                "method_not_allowed",
-            ),
+            (Refusal::MethodNotAllowed("GET, POST"), 405, "method_not_allowed"),
             (Refusal::Prefetch, 403, "prefetch"),
             (Refusal::CrossSite, 403, "cross_site"),
             (Refusal::Unauthorized, 401, "unauthorized"),
@@ -347,17 +314,11 @@ mod tests {
         for (code, kinds) in [
             (400, "bad_ip too_wide bad_for"),
             (401, "unauthorized"),
-            (
-                403,
-                "address_not_public explicit_ip_disabled prefetch cross_site",
-            ),
+            (403, "address_not_public explicit_ip_disabled prefetch cross_site"),
             (404, "not_found"),
             (405, "method_not_allowed"),
             (409, "policy_full too_many_entries"),
-            (
-                502,
-                "no_gate ambiguous_gate malformed_document baseline_unusable aws_error",
-            ),
+            (502, "no_gate ambiguous_gate malformed_document baseline_unusable aws_error"),
             (503, "busy throttled"),
         ] {
             for kind in kinds.split(' ') {
@@ -365,21 +326,15 @@ mod tests {
                 // Japanese members read Japanese.
                 assert_ne!(texts::JAPANESE.error(kind, ""), "", "{kind}");
                 let answer = Answer::failed_for_stranger(kind);
-                assert_eq!(
-                    answer.header,
-                    (code == 503).then_some(("Retry-After", "5")),
-                    "{kind}"
-                );
+                assert_eq!(answer.header, (code == 503).then_some(("Retry-After", "5")), "{kind}");
             }
         }
     }
 
     #[test]
     fn a_stranger_is_told_nothing_of_ours() {
-        let error = Error::State {
-            key: "members/0123.json".to_owned(),
-            reason: "it is broken".to_owned(),
-        };
+        let error =
+            Error::State { key: "members/0123.json".to_owned(), reason: "it is broken".to_owned() };
         let told = Answer::failed(&error, Value::Null);
         assert!(told.body["message"].as_str().unwrap().contains("members/"));
         let stranger = Answer::failed_for_stranger(error.kind());

@@ -61,12 +61,7 @@ impl Deps {
             max_entry_hours: config.max_entry_hours,
             open_access: config.open_access,
         };
-        Self {
-            config,
-            aws,
-            hosting: Hosting { region },
-            settings,
-        }
+        Self { config, aws, hosting: Hosting { region }, settings }
     }
 }
 
@@ -98,23 +93,13 @@ pub async fn handle(
         }
         Err(Rejected::Unidentified(error)) => {
             report::unidentified(&error, &event);
-            (
-                Answer::failed_for_stranger(error.kind()).respond(&request),
-                None,
-            )
+            (Answer::failed_for_stranger(error.kind()).respond(&request), None)
         }
         Err(Rejected::Failure(failure, caller)) => {
             report::failed(ctx, &failure, &caller).await;
             let written = report::targets(&failure.done, "added");
-            let written = if failure.done.is_empty() {
-                Value::Null
-            } else {
-                written
-            };
-            let answer = failure
-                .errors
-                .first()
-                .map(|error| Answer::failed(error, written));
+            let written = if failure.done.is_empty() { Value::Null } else { written };
+            let answer = failure.errors.first().map(|error| Answer::failed(error, written));
             let answer = answer.unwrap_or_else(|| Answer::failed_for_stranger("aws_error"));
             (answer.respond(&request), None)
         }
@@ -189,30 +174,20 @@ async fn route(
     }
     let (member, stored) = identify(ctx, event, config).await?;
     let duration = duration(event, config)?;
-    let caller = Caller {
-        member: member.clone(),
-        network: network(event, config)?,
-    };
+    let caller = Caller { member: member.clone(), network: network(event, config)? };
     check(caller.network, config).map_err(|error| caller.failed(Error::from(error)))?;
     let stored = stored.map_err(|error| caller.failed(error))?;
     match (resource, member) {
         ("/status", member) => {
             let status = status(ctx, &stored, &caller.network, member.as_ref()).await;
             let status = status.map_err(|error| caller.failed(error))?;
-            Ok(Routed::Answer(
-                report::status(&caller.network, &status),
-                None,
-            ))
+            Ok(Routed::Answer(report::status(&caller.network, &status), None))
         }
         ("/remove", Some(member)) => removal(ctx, event, &caller, &member).await,
         ("/remove", None) => Err(Refusal::Unauthorized.into()),
         (_, member) => {
             let end = duration.map(|seconds| stored.clock.now().saturating_add(seconds));
-            let key = GrantKey {
-                network: caller.network,
-                member,
-                end,
-            };
+            let key = GrantKey { network: caller.network, member, end };
             let ends = report::ends(&key, &config.config, stored.clock.now());
             let request = AddRequest { key };
             match add(ctx, stored, &request).await {
@@ -243,9 +218,7 @@ async fn removal(
         }
         None => Some(caller.network),
     };
-    let done = remove(ctx, member, network)
-        .await
-        .map_err(|failure| caller.failed(failure))?;
+    let done = remove(ctx, member, network).await.map_err(|failure| caller.failed(failure))?;
     Ok(report::removed(ctx, caller, done).await)
 }
 
@@ -283,9 +256,9 @@ fn duration(event: &Event, config: &AddConfig) -> Result<Option<i64>, Refusal> {
     let most = config.max_entry_hours;
     let longest = i64::try_from(most.saturating_mul(3600)).unwrap_or(i64::MAX);
     match event.parameter("for") {
-        Some(text) if !text.is_empty() => parse_duration(&text, longest)
-            .map(Some)
-            .ok_or(Refusal::BadFor(most)),
+        Some(text) if !text.is_empty() => {
+            parse_duration(&text, longest).map(Some).ok_or(Refusal::BadFor(most))
+        }
         _ => Ok(None),
     }
 }
@@ -293,11 +266,7 @@ fn duration(event: &Event, config: &AddConfig) -> Result<Option<i64>, Refusal> {
 /// Refuses networks that are too wide or not public.
 fn check(network: Network, config: &AddConfig) -> Result<(), NetworkError> {
     network.check_width()?;
-    if config.config.any_address {
-        Ok(())
-    } else {
-        network.check_public()
-    }
+    if config.config.any_address { Ok(()) } else { network.check_public() }
 }
 
 /// The network that is asked for, before it is checked.

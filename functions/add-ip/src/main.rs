@@ -43,12 +43,7 @@ async fn run(variable: fn(&str) -> Option<String>) -> Result<(), Error> {
             Ok::<_, Error>(response)
         })
     });
-    Runtime::new(handler)
-        .layer(TracingLayer::new())
-        .layer(after)
-        .run()
-        .await
-        .map_err(ended)
+    Runtime::new(handler).layer(TracingLayer::new()).layer(after).run().await.map_err(ended)
 }
 
 fn ended(e: Error) -> Error {

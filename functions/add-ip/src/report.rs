@@ -17,20 +17,13 @@ use crate::{Caller, Routed};
 
 /// When an entry that is granted now ends by itself, as answers show it.
 pub(crate) fn ends(key: &GrantKey, config: &Config, now: i64) -> Option<String> {
-    let grant = allowlist::Grant {
-        key: key.clone(),
-        granted_at: now,
-    };
+    let grant = allowlist::Grant { key: key.clone(), granted_at: now };
     grant.ends_at(config.cutoff()).map(rfc3339)
 }
 
 /// What was done on each target, as answers show it.
 pub(crate) fn targets(outcomes: &[TargetOutcome], done: &str) -> Value {
-    let nothing = if done == "added" {
-        "already_allowed"
-    } else {
-        "unchanged"
-    };
+    let nothing = if done == "added" { "already_allowed" } else { "unchanged" };
     let one = |outcome: &TargetOutcome| {
         let status = if outcome.wrote { done } else { nothing };
         json!({ "arn": outcome.arn, "status": status, "version": outcome.version })
@@ -45,18 +38,8 @@ pub(crate) async fn added(
     report: AddReport,
     ends: Option<String>,
 ) -> Routed {
-    let status = if report.added {
-        "added"
-    } else {
-        "already_allowed"
-    };
-    log(
-        caller,
-        &report.targets,
-        "added",
-        "already_allowed",
-        ends.as_deref(),
-    );
+    let status = if report.added { "added" } else { "already_allowed" };
+    log(caller, &report.targets, "added", "already_allowed", ends.as_deref());
     let body = json!({
         "status": status,
         "network": caller.network,
@@ -70,11 +53,7 @@ pub(crate) async fn added(
 
 /// The answer to a removal.
 pub(crate) async fn removed(ctx: Context<'_>, caller: &Caller, report: RemoveReport) -> Routed {
-    let status = if report.removed.is_empty() {
-        "unchanged"
-    } else {
-        "removed"
-    };
+    let status = if report.removed.is_empty() { "unchanged" } else { "removed" };
     log(caller, &report.targets, "removed", "unchanged", None);
     let kept: Vec<Value> = report
         .kept
@@ -121,9 +100,7 @@ fn log(caller: &Caller, outcomes: &[TargetOutcome], done: &str, nothing: &str, e
     for outcome in outcomes {
         let word = if outcome.wrote { done } else { nothing };
         let version = outcome.version.map(String::from);
-        let shown = version
-            .clone()
-            .unwrap_or_else(|| "the trust policy".to_owned());
+        let shown = version.clone().unwrap_or_else(|| "the trust policy".to_owned());
         let (network, arn) = (caller.network, &outcome.arn);
         let listed = (!outcome.listed.is_empty()).then(|| listed(&outcome.listed));
         tracing::info!(
@@ -144,11 +121,7 @@ fn log(caller: &Caller, outcomes: &[TargetOutcome], done: &str, nothing: &str, e
 fn listed(entries: &[Addition]) -> String {
     let entry = |Addition { network, members }: &Addition| {
         let names: Vec<&str> = members.iter().map(Member::as_str).collect();
-        if names.is_empty() {
-            network.clone()
-        } else {
-            format!("{network} ({})", names.join(", "))
-        }
+        if names.is_empty() { network.clone() } else { format!("{network} ({})", names.join(", ")) }
     };
     entries.iter().map(entry).collect::<Vec<_>>().join(" ")
 }
@@ -162,11 +135,8 @@ async fn notify(
     release: Option<Release>,
 ) -> Option<Release> {
     let notice = |outcome| notice(ctx, outcome, word);
-    let notices: Vec<Notice<'_>> = outcomes
-        .iter()
-        .filter(|outcome| outcome.wrote)
-        .filter_map(notice)
-        .collect();
+    let notices: Vec<Notice<'_>> =
+        outcomes.iter().filter(|outcome| outcome.wrote).filter_map(notice).collect();
     if notices.is_empty() || ctx.aws.topic.is_none() {
         return release;
     }
@@ -198,11 +168,7 @@ fn notice<'a>(ctx: Context<'a>, outcome: &'a TargetOutcome, word: &'a str) -> Op
 pub(crate) fn refused(refusal: &Refusal, event: &Event) {
     let (kind, address) = (refusal.kind(), event.source_ip());
     let who = address.unwrap_or("an unknown address");
-    tracing::warn!(
-        outcome = kind,
-        source.ip = address,
-        "refused a request from {who}: {kind}"
-    );
+    tracing::warn!(outcome = kind, source.ip = address, "refused a request from {who}: {kind}");
 }
 
 /// Logs that nobody could be identified.
@@ -219,21 +185,14 @@ pub(crate) fn unidentified(error: &Error, event: &Event) {
 
 /// Logs that a member's file names nobody.
 pub(crate) fn unusable_member_file(error: &Error) {
-    tracing::error!(
-        error = error.chain(),
-        "a member's file cannot be used: {error}"
-    );
+    tracing::error!(error = error.chain(), "a member's file cannot be used: {error}");
 }
 
 /// Logs a request that failed, and notifies the topic of what was written all the same.
 pub(crate) async fn failed(ctx: Context<'_>, failure: &PartialFailure, caller: &Caller) {
     let member = caller.member.as_ref().map(Member::as_str);
     let who = member.unwrap_or("somebody without a key");
-    let written: Vec<&str> = failure
-        .done
-        .iter()
-        .map(|outcome| outcome.arn.as_str())
-        .collect();
+    let written: Vec<&str> = failure.done.iter().map(|outcome| outcome.arn.as_str()).collect();
     let (kind, network, reason) = (failure.kind(), caller.network, failure.to_string());
     if http::status(kind) >= 500 {
         tracing::error!(

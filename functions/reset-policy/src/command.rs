@@ -30,20 +30,13 @@ impl<'c> Command<'c> {
     pub fn read(event: &Value, config: &'c Config) -> Result<Self, Error> {
         let bad = |what: String| Error::BadCommand(what);
         if let Some(list) = event.get("revoke") {
-            let texts = list
-                .as_array()
-                .filter(|list| !list.is_empty())
-                .ok_or_else(|| {
-                    bad(
-                        "`revoke` is not a list of networks: write it like `[\"51.44.71.80/32\"]`"
-                            .into(),
-                    )
-                })?;
+            let texts = list.as_array().filter(|list| !list.is_empty()).ok_or_else(|| {
+                bad("`revoke` is not a list of networks: write it like `[\"51.44.71.80/32\"]`"
+                    .into())
+            })?;
             let network = |text: &Value| -> Result<Network, Error> {
                 let text = text.as_str().ok_or_else(|| {
-                    bad(format!(
-                        "`{text}` is not a network: write networks in quotation marks"
-                    ))
+                    bad(format!("`{text}` is not a network: write networks in quotation marks"))
                 })?;
                 Ok(text.parse()?)
             };
@@ -51,17 +44,14 @@ impl<'c> Command<'c> {
             return Ok(Self::Revoke(Revocation::Networks(networks)));
         }
         if let Some(name) = event.get("revoke_member") {
-            let name = name
-                .as_str()
-                .ok_or_else(|| bad(format!("`{name}` is not a member's name")))?;
+            let name =
+                name.as_str().ok_or_else(|| bad(format!("`{name}` is not a member's name")))?;
             let member: Member = name.parse().map_err(|e| bad(format!("{e}")))?;
             return Ok(Self::Revoke(Revocation::Member(member)));
         }
         if let Some(version) = event.get("rollback") {
             let text = version.as_str().ok_or_else(|| {
-                bad(format!(
-                    "`{version}` is not a version: write it like `\"v5\"`"
-                ))
+                bad(format!("`{version}` is not a version: write it like `\"v5\"`"))
             })?;
             let version = text.parse().map_err(|e| bad(format!("{e}")))?;
             return Ok(Self::Rollback(target(event.get("arn"), config)?, version));
@@ -74,11 +64,7 @@ impl<'c> Command<'c> {
             };
             return Ok(Self::CheckBaseline(target(Some(arn), config)?, document));
         }
-        let asks = |name: &str| {
-            event
-                .get(name)
-                .is_some_and(|value| *value != Value::Bool(false))
-        };
+        let asks = |name: &str| event.get(name).is_some_and(|value| *value != Value::Bool(false));
         Ok(match () {
             () if asks("list") => Self::List,
             () if asks("expire") => Self::Expire,
@@ -106,15 +92,11 @@ fn target<'c>(arn: Option<&Value>, config: &'c Config) -> Result<&'c Target, Err
     if let ([only], "") = (config.targets.as_slice(), named) {
         return Ok(only);
     }
-    config
-        .targets
-        .iter()
-        .find(|target| target.arn() == named)
-        .ok_or_else(|| {
-            let known: Vec<&str> = config.targets.iter().map(Target::arn).collect();
-            Error::BadCommand(format!(
-                "`{named}` is not managed here: name one of {}",
-                known.join(", ")
-            ))
-        })
+    config.targets.iter().find(|target| target.arn() == named).ok_or_else(|| {
+        let known: Vec<&str> = config.targets.iter().map(Target::arn).collect();
+        Error::BadCommand(format!(
+            "`{named}` is not managed here: name one of {}",
+            known.join(", ")
+        ))
+    })
 }

@@ -60,9 +60,7 @@ pub async fn handle(event: LambdaEvent<Value>, deps: &Deps) -> Result<Value, Dia
         Command::Revoke(revocation) => revoke(ctx, revocation, dry_run).await,
         Command::Rollback(target, version) => rollback(ctx, target, *version, dry_run).await,
         Command::List => {
-            return Ok(told(
-                inventory(ctx).await.map(|found| report::listed(&found)),
-            ));
+            return Ok(told(inventory(ctx).await.map(|found| report::listed(&found))));
         }
         Command::CheckBaseline(target, document) => {
             let found = baseline_candidate(ctx, target, document.clone()).await;

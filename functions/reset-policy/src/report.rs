@@ -36,23 +36,14 @@ fn targets(outcomes: &[TargetOutcome], command: &Command<'_>, dry_run: bool) -> 
 /// The answer to a command that cannot be read or does not apply.
 pub(crate) fn refused(error: &Error) -> Value {
     let message = error.to_string();
-    tracing::warn!(
-        outcome = "refused",
-        error = error.chain(),
-        "refused a command: {message}"
-    );
+    tracing::warn!(outcome = "refused", error = error.chain(), "refused a command: {message}");
     json!({ "status": "refused", "error": error.kind(), "message": message })
 }
 
 /// The answer to a command that was not done, or not everywhere.
 pub(crate) fn refused_or_failed(failure: &PartialFailure) -> Value {
     let is_refusal = |error: &Error| {
-        let kinds = [
-            "bad_command",
-            "malformed_document",
-            "baseline_unusable",
-            "no_gate",
-        ];
+        let kinds = ["bad_command", "malformed_document", "baseline_unusable", "no_gate"];
         kinds.contains(&error.kind()) || error.kind() == "ambiguous_gate"
     };
     match failure.errors.as_slice() {
@@ -65,11 +56,7 @@ pub(crate) fn refused_or_failed(failure: &PartialFailure) -> Value {
                 error = message,
                 "could not do what was asked: {message}"
             );
-            let done: Vec<&str> = failure
-                .done
-                .iter()
-                .map(|outcome| outcome.arn.as_str())
-                .collect();
+            let done: Vec<&str> = failure.done.iter().map(|outcome| outcome.arn.as_str()).collect();
             json!({ "status": "failed", "error": failure.kind(), "message": message, "done": done })
         }
     }
@@ -84,10 +71,7 @@ pub(crate) fn reset_failed(failure: &PartialFailure) -> Diagnostic {
         error = message,
         "the reset failed: {message}"
     );
-    Diagnostic {
-        error_type: failure.kind().to_owned(),
-        error_message: message,
-    }
+    Diagnostic { error_type: failure.kind().to_owned(), error_message: message }
 }
 
 /// The line that the heartbeat counts.
@@ -126,11 +110,7 @@ pub(crate) fn listed(found: &[Inventory]) -> Value {
 
 /// The answer to `check_baseline`.
 pub(crate) fn usable(found: &BaselineCandidate) -> Value {
-    let BaselineCandidate {
-        object,
-        baseline,
-        replaces,
-    } = found;
+    let BaselineCandidate { object, baseline, replaces } = found;
     let entries = baseline.gate.entries(&baseline.document);
     let entries: Vec<String> = entries.into_iter().map(|entry| entry.text).collect();
     let replaces = replaces.as_ref().map(|(list, statements)| {
@@ -158,9 +138,7 @@ pub(crate) fn log(outcome: &TargetOutcome, command: &Command<'_>, dry_run: bool)
     let difference = &outcome.difference;
     let (removed, restored) = (difference.removed.join(" "), difference.restored.join(" "));
     let version = outcome.version.map(String::from);
-    let shown = version
-        .clone()
-        .unwrap_or_else(|| "the trust policy".to_owned());
+    let shown = version.clone().unwrap_or_else(|| "the trust policy".to_owned());
     let arn = &outcome.arn;
     tracing::info!(
         outcome = word,
@@ -176,17 +154,13 @@ pub(crate) fn log(outcome: &TargetOutcome, command: &Command<'_>, dry_run: bool)
 /// Notifies the topic of every document that was written.
 pub(crate) async fn notify(ctx: Context<'_>, done: &[TargetOutcome], word: &str) {
     let written = done.iter().filter(|outcome| outcome.wrote);
-    let notices: Vec<Notice<'_>> = written
-        .map(|outcome| notice(outcome, word, ctx.request_id))
-        .collect();
+    let notices: Vec<Notice<'_>> =
+        written.map(|outcome| notice(outcome, word, ctx.request_id)).collect();
     ctx.notify(&notices).await;
 }
 
 fn notice<'a>(outcome: &'a TargetOutcome, word: &'a str, request: &'a str) -> Notice<'a> {
-    let put_back = |entry: &String| Addition {
-        network: entry.clone(),
-        members: Vec::new(),
-    };
+    let put_back = |entry: &String| Addition { network: entry.clone(), members: Vec::new() };
     Notice {
         outcome: word,
         arn: &outcome.arn,

@@ -13,13 +13,5 @@ pub fn init(variable: impl Fn(&str) -> Option<String>) {
     let level = variable("AWS_LAMBDA_LOG_LEVEL")
         .and_then(|level| level.parse().ok())
         .unwrap_or(LevelFilter::INFO);
-    let lines = tracing_subscriber::fmt()
-        .with_target(false)
-        .with_ansi(false)
-        .with_max_level(level);
-    if variable("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json")) {
-        lines.json().init();
-    } else {
-        lines.init();
-    }
+    tracing_subscriber::fmt().json().with_target(false).with_max_level(level).init();
 }

@@ -1,9 +1,6 @@
 //! What one request costs in pure code: parse a document, find its gate, decide, and render the new one.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a benchmark whose input is wrong may end"
-)]
+#![expect(clippy::unwrap_used, reason = "a benchmark whose input is wrong may end")]
 
 use allowlist::document::MANAGED_POLICY_LIMIT;
 use allowlist::edit::{Granted, TargetRules};
@@ -18,26 +15,18 @@ fn main() {
 const ENTRIES: [usize; 4] = [0, 80, 160, 320];
 
 fn network(index: usize) -> Network {
-    format!("51.44.{}.{}", index / 200, index % 200)
-        .parse()
-        .unwrap()
+    format!("51.44.{}.{}", index / 200, index % 200).parse().unwrap()
 }
 
 /// A policy with so many entries on its list, as IAM returns it.
 fn policy(entries: usize) -> String {
-    let list: Vec<String> = (0..entries)
-        .map(|index| format!("\"{}\"", network(index)))
-        .collect();
+    let list: Vec<String> = (0..entries).map(|index| format!("\"{}\"", network(index))).collect();
     let document = format!(
         r#"{{"Version":"2012-10-17","Statement":[{{"Sid":"Gate","Effect":"Deny","Action":"*","Resource":"*","Condition":{{"NotIpAddress":{{"aws:SourceIp":["198.51.100.0/24"{}{}]}},"BoolIfExists":{{"aws:ViaAWSService":"false"}}}}}}]}}"#,
         if entries == 0 { "" } else { "," },
         list.join(",")
     );
-    assert!(
-        document.len() + 30 < MANAGED_POLICY_LIMIT,
-        "{} characters",
-        document.len()
-    );
+    assert!(document.len() + 30 < MANAGED_POLICY_LIMIT, "{} characters", document.len());
     percent_encoding::utf8_percent_encode(&document, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
@@ -47,26 +36,14 @@ fn grants(count: usize) -> Vec<Grant> {
         member: Some("alice".parse().unwrap()),
         end: None,
     };
-    (0..count)
-        .map(|index| Grant {
-            key: key(index),
-            granted_at: 1,
-        })
-        .collect()
+    (0..count).map(|index| Grant { key: key(index), granted_at: 1 }).collect()
 }
 
 fn decide(document: &Document, own: Network, grants: &[Grant]) -> String {
     let target = Target::policy("arn:aws:iam::111122223333:policy/gate").unwrap();
-    let rules = TargetRules {
-        target: &target,
-        sids: &[],
-        limit: MANAGED_POLICY_LIMIT,
-        baseline: None,
-    };
-    let edit = Edit::Add {
-        own,
-        granted: Granted::new(grants, None),
-    };
+    let rules =
+        TargetRules { target: &target, sids: &[], limit: MANAGED_POLICY_LIMIT, baseline: None };
+    let edit = Edit::Add { own, granted: Granted::new(grants, None) };
     edit.apply(&rules, document).unwrap().render()
 }
 

@@ -35,20 +35,16 @@ impl Baseline {
                 "its list is empty, put at least one permanent network on it".to_owned(),
             );
         }
-        if let Some(wide) = entries
-            .iter()
-            .find(|entry| entry.network.is_some_and(|n| n.covers_half_a_family()))
+        if let Some(wide) =
+            entries.iter().find(|entry| entry.network.is_some_and(|n| n.covers_half_a_family()))
         {
             return unusable(format!(
                 "`{}` covers half of all addresses or more, take it off the list",
                 wide.text
             ));
         }
-        let unparsed: Vec<String> = entries
-            .iter()
-            .filter(|e| e.network.is_none())
-            .map(|e| e.text.clone())
-            .collect();
+        let unparsed: Vec<String> =
+            entries.iter().filter(|e| e.network.is_none()).map(|e| e.text.clone()).collect();
         if unparsed.len() == entries.len() {
             return unusable(format!(
                 "none of its entries is a network: `{}`",
@@ -59,11 +55,7 @@ impl Baseline {
         if size > limit {
             return unusable(format!("it has {size} characters and IAM allows {limit}"));
         }
-        Ok(Self {
-            document,
-            gate,
-            unparsed,
-        })
+        Ok(Self { document, gate, unparsed })
     }
 }
 
@@ -95,16 +87,9 @@ pub fn statement_difference(
     };
     let (before, after) = (statements(before), statements(after));
     let only = |these: &[Value], others: &[Value]| {
-        these
-            .iter()
-            .filter(|statement| !others.contains(statement))
-            .cloned()
-            .collect()
+        these.iter().filter(|statement| !others.contains(statement)).cloned().collect()
     };
-    StatementDifference {
-        removed: only(&before, &after),
-        added: only(&after, &before),
-    }
+    StatementDifference { removed: only(&before, &after), added: only(&after, &before) }
 }
 
 #[cfg(test)]
@@ -120,10 +105,7 @@ mod tests {
 
     #[test]
     fn a_list_with_a_network_serves_and_entries_that_do_not_parse_are_named() {
-        assert_eq!(
-            check(r#"["1.2.3.4","office"]"#, 6144).unwrap().unparsed,
-            ["office"]
-        );
+        assert_eq!(check(r#"["1.2.3.4","office"]"#, 6144).unwrap().unparsed, ["office"]);
         assert!(check(r#""1.2.3.4""#, 6144).unwrap().unparsed.is_empty());
     }
 
@@ -140,12 +122,7 @@ mod tests {
             assert_eq!(error.kind(), "baseline_unusable");
             assert!(error.to_string().contains(why), "{error}");
         }
-        assert!(
-            check(r#"["1.2.3.4"]"#, 50)
-                .unwrap_err()
-                .to_string()
-                .contains("50")
-        );
+        assert!(check(r#"["1.2.3.4"]"#, 50).unwrap_err().to_string().contains("50"));
         let none = Baseline::check(Document::parse(r#"{"Statement":[]}"#).unwrap(), &[], 6144)
             .unwrap_err();
         assert_eq!(none.kind(), "baseline_unusable");
@@ -161,10 +138,7 @@ mod tests {
         };
         let before = document("*", r#"["1.2.3.4"]"#, "");
         let same = document("*", r#"["5.6.7.8"]"#, "");
-        assert_eq!(
-            statement_difference(&before, &same, &[]),
-            StatementDifference::default()
-        );
+        assert_eq!(statement_difference(&before, &same, &[]), StatementDifference::default());
         let wider = document(
             "s3:*",
             r#"["1.2.3.4"]"#,

@@ -125,10 +125,7 @@ pub fn check_runtime(variable: impl Fn(&str) -> Option<String>) -> Result<(), Mi
         "AWS_LAMBDA_FUNCTION_VERSION",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
     ];
-    let missing: Vec<&str> = required
-        .into_iter()
-        .filter(|name| variable(name).is_none())
-        .collect();
+    let missing: Vec<&str> = required.into_iter().filter(|name| variable(name).is_none()).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -145,24 +142,15 @@ struct Reader<F> {
 
 impl<F: Fn(&str) -> Option<String>> Reader<F> {
     fn new(variable: F) -> Self {
-        Self {
-            variable,
-            mistakes: Vec::new(),
-        }
+        Self { variable, mistakes: Vec::new() }
     }
 
     fn finish<T>(self, value: T) -> Result<T, Mistakes> {
-        if self.mistakes.is_empty() {
-            Ok(value)
-        } else {
-            Err(Mistakes(self.mistakes))
-        }
+        if self.mistakes.is_empty() { Ok(value) } else { Err(Mistakes(self.mistakes)) }
     }
 
     fn text(&self, name: &str) -> String {
-        (self.variable)(name)
-            .map(|text| text.trim().to_owned())
-            .unwrap_or_default()
+        (self.variable)(name).map(|text| text.trim().to_owned()).unwrap_or_default()
     }
 
     fn list(&self, name: &str) -> Vec<String> {
@@ -177,8 +165,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
     fn choice(&mut self, name: &str, no: &str, yes: &str) -> bool {
         let text = self.text(name);
         if !text.is_empty() && text != no && text != yes {
-            self.mistakes
-                .push(format!("{name} is `{text}`, set it to `{yes}` or `{no}`"));
+            self.mistakes.push(format!("{name} is `{text}`, set it to `{yes}` or `{no}`"));
         }
         text == yes
     }
@@ -253,11 +240,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         targets.extend(self.arns("ROLE_ARNS", Target::role));
         let assume_roles = self.arns("ASSUME_ROLES", Target::role);
         for (index, role) in assume_roles.iter().enumerate() {
-            if assume_roles
-                .iter()
-                .take(index)
-                .any(|earlier| earlier.account() == role.account())
-            {
+            if assume_roles.iter().take(index).any(|earlier| earlier.account() == role.account()) {
                 self.mistakes.push(format!(
                     "ASSUME_ROLES names two roles of the account {}",
                     role.account()
@@ -291,10 +274,8 @@ mod tests {
     const POLICY: &str = "arn:aws:iam::111122223333:policy/gate";
 
     fn read(pairs: &[(&str, &str)]) -> Result<AddConfig, String> {
-        let variables: HashMap<String, String> = pairs
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect();
+        let variables: HashMap<String, String> =
+            pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         AddConfig::read(|name| variables.get(name).cloned())
             .map_err(|mistakes| mistakes.to_string())
     }
@@ -333,10 +314,7 @@ mod tests {
     #[test]
     fn targets_keep_the_order_of_the_variables_policies_first() {
         let config = read(&[
-            (
-                "ROLE_ARNS",
-                "arn:aws:iam::111122223333:role/b, arn:aws:iam::444455556666:role/a",
-            ),
+            ("ROLE_ARNS", "arn:aws:iam::111122223333:role/b, arn:aws:iam::444455556666:role/a"),
             (
                 "POLICY_ARNS",
                 "arn:aws:iam::111122223333:policy/z,arn:aws:iam::111122223333:policy/y,",
@@ -357,14 +335,8 @@ mod tests {
     fn all_mistakes_are_told_at_once() {
         let message = read(&[
             ("POLICY_ARNS", "nonsense"),
-            (
-                "ROLE_ARNS",
-                "arn:aws:iam::111122223333:role/a,arn:aws:iam::111122223333:role/a",
-            ),
-            (
-                "ASSUME_ROLES",
-                "arn:aws:iam::111122223333:role/a,arn:aws:iam::111122223333:role/b",
-            ),
+            ("ROLE_ARNS", "arn:aws:iam::111122223333:role/a,arn:aws:iam::111122223333:role/a"),
+            ("ASSUME_ROLES", "arn:aws:iam::111122223333:role/a,arn:aws:iam::111122223333:role/b"),
             ("OPEN_ACCESS", "yes"),
             ("EXPLICIT_IP", "1"),
             ("ADDRESS_SCOPE", "all"),
@@ -389,10 +361,6 @@ mod tests {
         ] {
             assert!(message.contains(part), "{part} in {message}");
         }
-        assert!(
-            read(&[("STATE_BUCKET", "b")])
-                .unwrap_err()
-                .contains("at least one")
-        );
+        assert!(read(&[("STATE_BUCKET", "b")]).unwrap_err().contains("at least one"));
     }
 }

@@ -24,11 +24,8 @@ pub struct Coverage {
 impl Coverage {
     /// Adds a network.
     pub fn insert(&mut self, network: Network) {
-        let lengths = if network.is_ipv4() {
-            &mut self.ipv4_lengths
-        } else {
-            &mut self.ipv6_lengths
-        };
+        let lengths =
+            if network.is_ipv4() { &mut self.ipv4_lengths } else { &mut self.ipv6_lengths };
         lengths.insert(network.prefix_length());
         self.networks.insert(network);
     }
@@ -45,11 +42,7 @@ impl Coverage {
     /// Whether one of the networks covers every address of `network`.
     #[must_use]
     pub fn covers(&self, network: &Network) -> bool {
-        let lengths = if network.is_ipv4() {
-            &self.ipv4_lengths
-        } else {
-            &self.ipv6_lengths
-        };
+        let lengths = if network.is_ipv4() { &self.ipv4_lengths } else { &self.ipv6_lengths };
         lengths
             .range(..=network.prefix_length())
             .any(|length| self.networks.contains(&network.widened(*length)))
@@ -59,9 +52,7 @@ impl Coverage {
 impl FromIterator<Network> for Coverage {
     fn from_iter<I: IntoIterator<Item = Network>>(networks: I) -> Self {
         let mut coverage = Self::default();
-        networks
-            .into_iter()
-            .for_each(|network| coverage.insert(network));
+        networks.into_iter().for_each(|network| coverage.insert(network));
         coverage
     }
 }

@@ -27,22 +27,17 @@ const MARGIN: i64 = 60;
 /// Whether a Sid is that of a copy.
 #[must_use]
 pub fn is_cutoff_sid(sid: &str) -> bool {
-    sid.strip_prefix(CUTOFF_SID)
-        .is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()))
+    sid.strip_prefix(CUTOFF_SID).is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()))
 }
 
 fn sid(statement: &Value) -> &str {
-    statement
-        .get("Sid")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
+    statement.get("Sid").and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The date condition of a statement: the operator's object, the name of the key as it is written, and the time.
 fn date(statement: &Value) -> Option<(&String, &Value)> {
     let keys = statement.get("Condition")?.get(OPERATOR)?.as_object()?;
-    keys.iter()
-        .find(|(key, _)| key.eq_ignore_ascii_case(CURRENT_TIME))
+    keys.iter().find(|(key, _)| key.eq_ignore_ascii_case(CURRENT_TIME))
 }
 
 /// The statement without its Sid, its lists of addresses and its date: what a copy has in common with its original.
@@ -88,14 +83,9 @@ pub fn without_cutoff(document: &Document) -> Document {
     if !statements.iter().any(is_copy) {
         return document.clone();
     }
-    let was_object = statements
-        .iter()
-        .any(|statement| sid(statement) == SID_OF_OBJECT);
-    let mut kept: Vec<Value> = statements
-        .iter()
-        .filter(|statement| !is_copy(statement))
-        .cloned()
-        .collect();
+    let was_object = statements.iter().any(|statement| sid(statement) == SID_OF_OBJECT);
+    let mut kept: Vec<Value> =
+        statements.iter().filter(|statement| !is_copy(statement)).cloned().collect();
     let mut stripped = document.clone();
     if let Some(place) = stripped.json_mut().get_mut("Statement") {
         *place = match kept.pop() {
@@ -117,10 +107,7 @@ pub fn with_cutoff(document: &Document, gate: &Gate, permanent: &[String], until
     if originals.is_empty() {
         return document.clone();
     }
-    let was_object = document
-        .json()
-        .get("Statement")
-        .is_some_and(Value::is_object);
+    let was_object = document.json().get("Statement").is_some_and(Value::is_object);
     let list: Value = permanent.iter().map(String::as_str).collect();
     let copies: Vec<Value> = originals
         .into_iter()
@@ -170,17 +157,11 @@ fn copy(original: &Value, name: &str, list: &Value, until: i64) -> Value {
 /// Moves the date from which a statement counts to `until` (seconds since 1970). Of two dates the later one stays: a gate
 /// that is lifted meanwhile stays lifted.
 pub(crate) fn raise_date(operators: &mut Map<String, Value>, until: i64) {
-    let dates = operators
-        .entry(OPERATOR)
-        .or_insert_with(|| Value::Object(Map::new()));
+    let dates = operators.entry(OPERATOR).or_insert_with(|| Value::Object(Map::new()));
     if let Value::Object(dates) = dates {
-        let known = dates
-            .keys()
-            .find(|key| key.eq_ignore_ascii_case(CURRENT_TIME))
-            .cloned();
-        let place = dates
-            .entry(known.unwrap_or_else(|| CURRENT_TIME.to_owned()))
-            .or_insert(Value::Null);
+        let known = dates.keys().find(|key| key.eq_ignore_ascii_case(CURRENT_TIME)).cloned();
+        let place =
+            dates.entry(known.unwrap_or_else(|| CURRENT_TIME.to_owned())).or_insert(Value::Null);
         let stays = match place {
             Value::Null => false,
             Value::String(text) => parse_seconds(text).is_none_or(|theirs| theirs >= until),
@@ -209,9 +190,7 @@ pub fn admits(document: &Document, gate: &Gate, network: &Network, now: i64) -> 
     let strikes = |statement: &&Value| {
         let time = date(statement).and_then(|(_, time)| time.as_str());
         is_cutoff_sid(sid(statement))
-            && time
-                .and_then(parse_seconds)
-                .is_none_or(|time| now >= time.saturating_sub(MARGIN))
+            && time.and_then(parse_seconds).is_none_or(|time| now >= time.saturating_sub(MARGIN))
     };
     let mut copies = statements.iter().filter(strikes).flat_map(source_addresses);
     let listed = |networks: &Vec<Network>| networks.iter().any(|listed| listed.covers(network));
@@ -221,20 +200,11 @@ pub fn admits(document: &Document, gate: &Gate, network: &Network, now: i64) -> 
 /// The lists of source addresses of one statement, as networks.
 fn source_addresses(statement: &Value) -> Vec<Vec<Network>> {
     let operators = statement.get("Condition").and_then(Value::as_object);
-    let keys = operators
-        .into_iter()
-        .flatten()
-        .filter_map(|(_, keys)| keys.as_object())
-        .flatten();
+    let keys = operators.into_iter().flatten().filter_map(|(_, keys)| keys.as_object()).flatten();
     keys.filter(|(key, _)| key.eq_ignore_ascii_case("aws:SourceIp"))
         .map(|(_, list)| {
-            let items = list
-                .as_array()
-                .map_or(std::slice::from_ref(list), Vec::as_slice);
-            items
-                .iter()
-                .filter_map(|item| item.as_str()?.parse().ok())
-                .collect()
+            let items = list.as_array().map_or(std::slice::from_ref(list), Vec::as_slice);
+            items.iter().filter_map(|item| item.as_str()?.parse().ok()).collect()
         })
         .collect()
 }

@@ -126,18 +126,14 @@ pub fn deleted_principals(document: &Document) -> Vec<String> {
         let is_unique_id = |text: &str| {
             text.len() >= 16
                 && (text.starts_with("AIDA") || text.starts_with("AROA"))
-                && text
-                    .bytes()
-                    .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+                && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
         };
         match value {
             Value::Object(map) => map.iter().for_each(|(key, value)| {
                 let inside = principals || key == "Principal" || key == "NotPrincipal";
                 collect(value, inside, found);
             }),
-            Value::Array(items) => items
-                .iter()
-                .for_each(|item| collect(item, principals, found)),
+            Value::Array(items) => items.iter().for_each(|item| collect(item, principals, found)),
             Value::String(text) if principals && is_unique_id(text) => found.push(text.clone()),
             _ => {}
         }
@@ -154,15 +150,11 @@ fn normalize(value: &Value, principals: bool) -> Value {
     match value {
         Value::Object(map) => {
             let inside = |key: &str| principals || key == "Principal" || key == "NotPrincipal";
-            map.iter()
-                .map(|(key, value)| (key.clone(), normalize(value, inside(key))))
-                .collect()
+            map.iter().map(|(key, value)| (key.clone(), normalize(value, inside(key)))).collect()
         }
         Value::Array(items) => {
-            let mut items: Vec<Value> = items
-                .iter()
-                .map(|item| normalize(item, principals))
-                .collect();
+            let mut items: Vec<Value> =
+                items.iter().map(|item| normalize(item, principals)).collect();
             if items.iter().all(Value::is_string) {
                 items.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
                 items.dedup();
@@ -190,12 +182,10 @@ fn account_of_root(principal: &str) -> &str {
 #[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> String {
     use fmt::Write as _;
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 /// Counts the characters of UTF-8 text.
@@ -314,11 +304,7 @@ mod tests {
     #[test]
     fn what_is_not_an_object_is_refused() {
         for text in ["", "[]", "\"x\"", "{", "null", "{}x"] {
-            assert_eq!(
-                Document::parse(text).unwrap_err().kind(),
-                "malformed_document",
-                "{text}"
-            );
+            assert_eq!(Document::parse(text).unwrap_err().kind(), "malformed_document", "{text}");
         }
     }
 
@@ -326,10 +312,7 @@ mod tests {
     fn iams_percent_encoding_is_decoded_and_plus_stays_plus() {
         let document = Document::from_iam("%7B%22a%22%3A%22x+y%20%C3%A9%22%7D").unwrap();
         assert_eq!(document.render(), r#"{"a":"x+y é"}"#);
-        assert_eq!(
-            Document::from_iam(r#" {"a":"100%25"}"#).unwrap().render(),
-            r#"{"a":"100%25"}"#
-        );
+        assert_eq!(Document::from_iam(r#" {"a":"100%25"}"#).unwrap().render(), r#"{"a":"100%25"}"#);
         assert!(Document::from_iam("%7B%22a%22%3A%22%FF%22%7D").is_err());
     }
 
@@ -365,11 +348,7 @@ mod tests {
         );
         assert_ne!(written, other);
         let condition = r#"{"Condition":{"StringEquals":{"aws:PrincipalArn":"arn:aws:iam::111122223333:root"}}}"#;
-        assert_eq!(
-            normal(condition).render(),
-            condition,
-            "only principals have a short form"
-        );
+        assert_eq!(normal(condition).render(), condition, "only principals have a short form");
     }
 
     #[test]

@@ -43,9 +43,7 @@ impl Granted {
         let newest = grants.iter().map(|grant| grant.granted_at).max();
         Self {
             networks: networks_by_age(grants),
-            cutoff: newest
-                .zip(cutoff)
-                .map(|(at, seconds)| at.saturating_add(seconds)),
+            cutoff: newest.zip(cutoff).map(|(at, seconds)| at.saturating_add(seconds)),
         }
     }
 }
@@ -133,11 +131,7 @@ fn add(
     }
     let size = rules.with_copies(&new, &gate, granted)?.size();
     if is_missing && size > rules.limit {
-        return Err(Error::PolicyFull {
-            entries,
-            size,
-            limit: rules.limit,
-        });
+        return Err(Error::PolicyFull { entries, size, limit: rules.limit });
     }
     rules.finish(new, &gate, granted)
 }
@@ -150,19 +144,12 @@ fn cut(
 ) -> Result<Document, Error> {
     let base = without_cutoff(base);
     let gate = Gate::find(&base, rules.sids)?;
-    let Baseline {
-        document,
-        gate: permanent,
-        ..
-    } = rules.baseline()?;
+    let Baseline { document, gate: permanent, .. } = rules.baseline()?;
     let permanent = permanent.entries(document);
     let permanent = permanent.iter().filter_map(|entry| entry.network.as_ref());
     let stay: HashSet<&Network> = permanent.chain(&granted.networks).collect();
-    let gone: Vec<Network> = ended
-        .iter()
-        .filter(|network| !stay.contains(network))
-        .copied()
-        .collect();
+    let gone: Vec<Network> =
+        ended.iter().filter(|network| !stay.contains(network)).copied().collect();
     let new = rules.finish(gate.without(&base, &gone), &gate, granted)?;
     if gate.entries(&new).is_empty() {
         return Err(Error::MalformedDocument(
@@ -189,10 +176,7 @@ impl TargetRules<'_> {
         let size = self.with_copies(&document, gate, granted)?.size();
         let listed = gate.coverage(&document);
         let room = self.limit.saturating_sub(size);
-        gate.append(
-            &mut document,
-            &fitting(gate, listed, &granted.networks, room),
-        );
+        gate.append(&mut document, &fitting(gate, listed, &granted.networks, room));
         self.with_copies(&document, gate, granted)
     }
 
@@ -206,16 +190,9 @@ impl TargetRules<'_> {
         let Some(until) = granted.cutoff.filter(|_| gate.has_deny(document)) else {
             return Ok(document.clone());
         };
-        let Baseline {
-            document: baseline,
-            gate: permanent,
-            ..
-        } = self.baseline()?;
-        let permanent: Vec<String> = permanent
-            .entries(baseline)
-            .into_iter()
-            .map(|entry| entry.text)
-            .collect();
+        let Baseline { document: baseline, gate: permanent, .. } = self.baseline()?;
+        let permanent: Vec<String> =
+            permanent.entries(baseline).into_iter().map(|entry| entry.text).collect();
         Ok(with_cutoff(document, gate, &permanent, until))
     }
 }
@@ -277,19 +254,11 @@ pub fn difference(
         |entries: &[Entry]| entries.iter().map(Entry::identity).collect::<HashSet<_>>();
     let (known_before, known_after) = (identities(&before), identities(&after));
     let texts = |entries: Vec<&Entry>| entries.into_iter().map(|e| e.text.clone()).collect();
-    let removed: Vec<&Entry> = before
-        .iter()
-        .filter(|entry| !known_after.contains(&entry.identity()))
-        .collect();
+    let removed: Vec<&Entry> =
+        before.iter().filter(|entry| !known_after.contains(&entry.identity())).collect();
     let granted: HashSet<Network> = grants.iter().map(|grant| grant.key.network).collect();
-    let by_hand = |entry: &&Entry| {
-        entry
-            .network
-            .is_none_or(|network| !granted.contains(&network))
-    };
-    let restored = after
-        .iter()
-        .filter(|entry| !known_before.contains(&entry.identity()));
+    let by_hand = |entry: &&Entry| entry.network.is_none_or(|network| !granted.contains(&network));
+    let restored = after.iter().filter(|entry| !known_before.contains(&entry.identity()));
     Difference {
         by_hand: texts(removed.iter().copied().filter(by_hand).collect()),
         removed: texts(removed),

@@ -110,10 +110,7 @@ impl Error {
             | Self::Busy(_)
             | Self::Unauthorized
             | Self::TooManyEntries { .. } => self,
-            other => Self::At {
-                arn: arn.to_owned(),
-                source: Box::new(other),
-            },
+            other => Self::At { arn: arn.to_owned(), source: Box::new(other) },
         }
     }
 

@@ -42,21 +42,14 @@ pub struct Entry {
 
 impl Entry {
     fn new(value: &Value) -> Self {
-        let text = value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned);
-        Self {
-            text,
-            network: network_of(value),
-            value: value.clone(),
-        }
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        Self { text, network: network_of(value), value: value.clone() }
     }
 
     /// What two spellings of the same entry have in common.
     #[must_use]
     pub fn identity(&self) -> String {
-        self.network
-            .map_or_else(|| self.text.clone(), |network| network.to_string())
+        self.network.map_or_else(|| self.text.clone(), |network| network.to_string())
     }
 }
 
@@ -74,8 +67,7 @@ fn network_of(item: &Value) -> Option<Network> {
 }
 
 fn items_of(list: &Value) -> &[Value] {
-    list.as_array()
-        .map_or(std::slice::from_ref(list), Vec::as_slice)
+    list.as_array().map_or(std::slice::from_ref(list), Vec::as_slice)
 }
 
 impl Gate {
@@ -89,10 +81,7 @@ impl Gate {
         let mut found: Vec<(Place, String)> = Vec::new();
         let mut passed_over = BTreeSet::new();
         for (index, statement) in statements(document).into_iter().enumerate() {
-            let sid = statement
-                .get("Sid")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
+            let sid = statement.get("Sid").and_then(Value::as_str).unwrap_or_default();
             if is_cutoff_sid(sid) {
                 continue;
             }
@@ -128,11 +117,7 @@ impl Gate {
                 .collect()
         };
         let mut others = gate.0.iter().skip(1).peekable();
-        let expected = if others.peek().is_some() {
-            networks(first)
-        } else {
-            BTreeSet::new()
-        };
+        let expected = if others.peek().is_some() { networks(first) } else { BTreeSet::new() };
         if others.any(|place| networks(place) != expected) {
             return Err(Error::AmbiguousGate(format!(
                 "the lists of {} differ, set GATE_SIDS to the one that members' addresses belong on",
@@ -150,11 +135,7 @@ impl Gate {
 
     /// The items of the list; a scalar is a list of one.
     fn items<'d>(&self, document: &'d Document) -> &'d [Value] {
-        self.0
-            .first()
-            .and_then(|place| place.list(document))
-            .map(items_of)
-            .unwrap_or_default()
+        self.0.first().and_then(|place| place.list(document)).map(items_of).unwrap_or_default()
     }
 
     /// What the list covers.
@@ -173,11 +154,8 @@ impl Gate {
     #[must_use]
     pub fn with(&self, document: &Document, networks: &[Network]) -> Document {
         let mut listed = self.coverage(document);
-        let missing: Vec<Network> = networks
-            .iter()
-            .copied()
-            .filter(|network| listed.add(*network))
-            .collect();
+        let missing: Vec<Network> =
+            networks.iter().copied().filter(|network| listed.add(*network)).collect();
         let mut changed = document.clone();
         self.append(&mut changed, &missing);
         changed
@@ -187,11 +165,7 @@ impl Gate {
     pub(crate) fn append(&self, document: &mut Document, missing: &[Network]) {
         if !missing.is_empty() {
             self.each_list(document, |items| {
-                items.extend(
-                    missing
-                        .iter()
-                        .map(|network| Value::from(network.to_string())),
-                )
+                items.extend(missing.iter().map(|network| Value::from(network.to_string())))
             });
         }
     }
@@ -286,10 +260,7 @@ impl Place {
             Value::Array(list) => list.get_mut(self.statement)?,
             one => one,
         };
-        statement
-            .get_mut("Condition")?
-            .get_mut(&self.operator)?
-            .get_mut(&self.key)
+        statement.get_mut("Condition")?.get_mut(&self.operator)?.get_mut(&self.key)
     }
 }
 
@@ -330,11 +301,7 @@ fn candidates(statement: &Value, index: usize, name: &str) -> Result<Vec<Place>,
                     "the list of {name} is neither a string nor a list"
                 )));
             }
-            places.push(Place {
-                statement: index,
-                operator: operator.clone(),
-                key: key.clone(),
-            });
+            places.push(Place { statement: index, operator: operator.clone(), key: key.clone() });
         }
     }
     Ok(places)

@@ -118,17 +118,9 @@ impl GrantKey {
             Some((member, end)) => (member, Some(end.parse().ok()?)),
             None => (member, None),
         };
-        let member = if member == OPEN {
-            None
-        } else {
-            Some(member.parse().ok()?)
-        };
+        let member = if member == OPEN { None } else { Some(member.parse().ok()?) };
         let network = network.replace('_', "/").parse().ok()?;
-        let key = Self {
-            network,
-            member,
-            end,
-        };
+        let key = Self { network, member, end };
         (key.object() == object).then_some(key)
     }
 
@@ -253,18 +245,12 @@ pub fn count(
         let intended = rules.intended.contains(object.as_str()) && holds(Invariant::IntendedFirst);
         // INVARIANT (ListedFirst): who is in stays in, whoever else asks.
         let late = !is_listed && !intended && holds(Invariant::ListedFirst);
-        members
-            .entry(member)
-            .or_default()
-            .push((late, grant.granted_at, object, grant));
+        members.entry(member).or_default().push((late, grant.granted_at, object, grant));
     }
     let mut counted: Vec<&Grant> = Vec::new();
     for (_, mut ranked) in members {
         ranked.sort();
-        let share = ranked
-            .into_iter()
-            .take(rules.share)
-            .map(|(.., grant)| grant);
+        let share = ranked.into_iter().take(rules.share).map(|(.., grant)| grant);
         counted.extend(share.filter(|grant| !grant.has_ended(rules.now, rules.cutoff)));
     }
     counted.sort_by_cached_key(|grant| (grant.granted_at, grant.key.object()));

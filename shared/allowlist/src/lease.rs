@@ -106,10 +106,7 @@ pub struct Intent {
     pub at: i64,
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(number: &i64) -> bool {
     *number == 0
 }
@@ -127,9 +124,7 @@ impl LeaseRecord {
     pub fn is_cutting(&self) -> bool {
         let pending = self.targets.values().flat_map(|target| &target.pending);
         (self.nonce.is_some() && self.kind == Writer::Reset)
-            || pending
-                .into_iter()
-                .any(|intent| intent.kind == Writer::Reset)
+            || pending.into_iter().any(|intent| intent.kind == Writer::Reset)
     }
 
     /// Whether this is the release of an add that has put the grant `object` in force on every target.
@@ -151,16 +146,12 @@ impl LeaseRecord {
     #[must_use]
     pub fn intended(&self) -> HashSet<&str> {
         let pending = self.targets.values().flat_map(|target| &target.pending);
-        pending
-            .flat_map(|intent| &intent.keys)
-            .map(String::as_str)
-            .collect()
+        pending.flat_map(|intent| &intent.keys).map(String::as_str).collect()
     }
 
     /// Drops removed members whose requests are all over.
     pub fn forget_void(&mut self, now: i64) {
-        self.void
-            .retain(|_, removed| removed.saturating_add(VOID_SECONDS) >= now);
+        self.void.retain(|_, removed| removed.saturating_add(VOID_SECONDS) >= now);
     }
 }
 
@@ -217,14 +208,8 @@ mod tests {
         assert!(!record(Some("n"), Writer::Add).is_cutting());
         assert!(!record(None, Writer::Reset).is_cutting());
         let mut left = record(None, Writer::Add);
-        let intent = Intent {
-            kind: Writer::Reset,
-            ..Intent::default()
-        };
-        let target = TargetRecord {
-            pending: vec![intent],
-            ..TargetRecord::default()
-        };
+        let intent = Intent { kind: Writer::Reset, ..Intent::default() };
+        let target = TargetRecord { pending: vec![intent], ..TargetRecord::default() };
         left.targets.insert("arn".to_owned(), target);
         assert!(left.is_cutting());
     }
@@ -258,10 +243,7 @@ mod tests {
     #[test]
     fn removed_members_are_forgotten_when_their_requests_are_over() {
         let void = VoidMembers::from([("al".parse().unwrap(), 1000)]);
-        let mut record = LeaseRecord {
-            void,
-            ..LeaseRecord::default()
-        };
+        let mut record = LeaseRecord { void, ..LeaseRecord::default() };
         record.forget_void(1000 + VOID_SECONDS);
         assert_eq!(record.void.len(), 1);
         record.forget_void(1001 + VOID_SECONDS);
@@ -270,27 +252,9 @@ mod tests {
 
     #[test]
     fn what_is_no_version_says_what_to_do() {
-        let target = TargetRecord {
-            last: Some("x".to_owned()),
-            ..TargetRecord::default()
-        };
-        assert!(
-            target
-                .last_version()
-                .unwrap_err()
-                .to_string()
-                .contains("restore")
-        );
-        let target = TargetRecord {
-            doc: Some("x".to_owned()),
-            ..TargetRecord::default()
-        };
-        assert!(
-            target
-                .document()
-                .unwrap_err()
-                .to_string()
-                .contains("restore")
-        );
+        let target = TargetRecord { last: Some("x".to_owned()), ..TargetRecord::default() };
+        assert!(target.last_version().unwrap_err().to_string().contains("restore"));
+        let target = TargetRecord { doc: Some("x".to_owned()), ..TargetRecord::default() };
+        assert!(target.document().unwrap_err().to_string().contains("restore"));
     }
 }

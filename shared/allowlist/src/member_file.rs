@@ -49,10 +49,7 @@ impl MemberFile {
     /// The file as JSON.
     #[must_use]
     pub fn render(&self) -> String {
-        let json = Json {
-            name: self.name.clone(),
-            expires: self.expires.map(rfc3339),
-        };
+        let json = Json { name: self.name.clone(), expires: self.expires.map(rfc3339) };
         serde_json::to_string(&json).unwrap_or_default()
     }
 
@@ -90,10 +87,7 @@ mod tests {
 
     #[test]
     fn a_membership_ends_in_its_second() {
-        let file = MemberFile {
-            name: "a".parse().unwrap(),
-            expires: Some(10),
-        };
+        let file = MemberFile { name: "a".parse().unwrap(), expires: Some(10) };
         assert_eq!((file.has_expired(9), file.has_expired(10)), (false, true));
     }
 }

@@ -66,11 +66,7 @@ impl Network {
     #[must_use]
     pub fn of_caller(address: IpAddr, ipv6_prefix_length: u8) -> Self {
         let address = address.to_canonical();
-        let length = if address.is_ipv4() {
-            32
-        } else {
-            ipv6_prefix_length.min(128)
-        };
+        let length = if address.is_ipv4() { 32 } else { ipv6_prefix_length.min(128) };
         IpNet::new(address, length).map_or_else(|_| Self::single(address), |net| Self(net.trunc()))
     }
 
@@ -115,11 +111,7 @@ impl Network {
     /// [`NetworkError::TooWide`].
     pub fn check_width(&self) -> Result<(), NetworkError> {
         let widest = if self.0.addr().is_ipv4() { 24 } else { 48 };
-        if self.0.prefix_len() < widest {
-            Err(NetworkError::TooWide(*self))
-        } else {
-            Ok(())
-        }
+        if self.0.prefix_len() < widest { Err(NetworkError::TooWide(*self)) } else { Ok(()) }
     }
 
     /// Refuses every network that is not wholly globally routable, by the IANA special-purpose registries
@@ -128,12 +120,7 @@ impl Network {
     /// # Errors
     /// [`NetworkError::NotPublic`] with the range's name.
     pub fn check_public(&self) -> Result<(), NetworkError> {
-        let refuse = |reason| {
-            Err(NetworkError::NotPublic {
-                network: *self,
-                reason,
-            })
-        };
+        let refuse = |reason| Err(NetworkError::NotPublic { network: *self, reason });
         match self.0 {
             IpNet::V4(net) => {
                 for (range, reason) in special_ipv4() {
@@ -363,20 +350,11 @@ mod tests {
 
     #[test]
     fn a_caller_may_not_name_more_than_a_household() {
-        for text in [
-            "51.44.71.0/24",
-            "51.44.71.80",
-            "2a05:d018::/48",
-            "2a05:d018::/64",
-        ] {
+        for text in ["51.44.71.0/24", "51.44.71.80", "2a05:d018::/48", "2a05:d018::/64"] {
             net(text).check_width().unwrap();
         }
         for text in ["51.44.70.0/23", "0.0.0.0/0", "2a05:d018::/47", "::/0"] {
-            assert_eq!(
-                net(text).check_width().unwrap_err().kind(),
-                "too_wide",
-                "{text}"
-            );
+            assert_eq!(net(text).check_width().unwrap_err().kind(), "too_wide", "{text}");
         }
     }
 

@@ -106,11 +106,8 @@ impl NewGate {
 /// [`Error::NoGate`] where no statement of the gate denies; the errors of [`Gate::find`].
 pub fn lift(document: &Document, sids: &[String], until: i64) -> Result<Document, Error> {
     let gate = Gate::find(document, sids)?;
-    let of_gate: Vec<usize> = gate
-        .statements(document)
-        .into_iter()
-        .map(|(index, _)| index)
-        .collect();
+    let of_gate: Vec<usize> =
+        gate.statements(document).into_iter().map(|(index, _)| index).collect();
     let mut lifted = document.clone();
     let mut changed = false;
     let statements = match lifted.json_mut().get_mut("Statement") {
@@ -158,10 +155,7 @@ mod tests {
     #[test]
     fn the_example_is_what_is_made_by_default() {
         let example = include_str!("../../../examples/policies/gate.json");
-        let made = NewGate {
-            networks: networks(&["198.51.100.10"]),
-            ..NewGate::default()
-        };
+        let made = NewGate { networks: networks(&["198.51.100.10"]), ..NewGate::default() };
         let made = made.document().unwrap();
         assert_eq!(made, Document::parse(example).unwrap());
         assert_eq!(made.render(), Document::parse(example).unwrap().render());
@@ -174,18 +168,9 @@ mod tests {
             ..NewGate::default()
         };
         assert_eq!(rules(&plain.document().unwrap()), ["data_planes"]);
-        let strict = NewGate {
-            refuse_services: true,
-            ..plain.clone()
-        };
-        assert_eq!(
-            rules(&strict.document().unwrap()),
-            ["services_refused", "data_planes"]
-        );
-        let exempt = NewGate {
-            exempt_data_planes: true,
-            ..plain.clone()
-        };
+        let strict = NewGate { refuse_services: true, ..plain.clone() };
+        assert_eq!(rules(&strict.document().unwrap()), ["services_refused", "data_planes"]);
+        let exempt = NewGate { exempt_data_planes: true, ..plain.clone() };
         assert_eq!(rules(&exempt.document().unwrap()), ["data_planes"]);
         let vpc = NewGate {
             vpcs: vec!["vpc-0123456789abcdef0".to_owned()],
@@ -200,17 +185,11 @@ mod tests {
 
     #[test]
     fn what_would_be_no_gate_is_refused() {
-        let gate = |texts: &[&str]| NewGate {
-            networks: networks(texts),
-            ..NewGate::default()
-        };
+        let gate = |texts: &[&str]| NewGate { networks: networks(texts), ..NewGate::default() };
         assert_eq!(gate(&[]).document(), Err(NewGateError::NoNetwork));
         let wide = gate(&["1.2.3.4", "0.0.0.0/0"]).document().unwrap_err();
         assert!(wide.to_string().contains("`0.0.0.0/0`"), "{wide}");
-        let vpc = NewGate {
-            vpcs: vec!["vpc-1".to_owned()],
-            ..gate(&["1.2.3.4"])
-        };
+        let vpc = NewGate { vpcs: vec!["vpc-1".to_owned()], ..gate(&["1.2.3.4"]) };
         assert_eq!(vpc.document(), Err(NewGateError::NoRegion));
     }
 

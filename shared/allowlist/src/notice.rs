@@ -90,9 +90,6 @@ mod tests {
             text["added"][0],
             serde_json::json!({ "network": "51.44.71.80/32", "members": ["alice"] })
         );
-        assert_eq!(
-            (&text["version"], &text["arn"]),
-            (&"v7".into(), &arn.as_str().into())
-        );
+        assert_eq!((&text["version"], &text["arn"]), (&"v7".into(), &arn.as_str().into()));
     }
 }

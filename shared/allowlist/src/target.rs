@@ -92,10 +92,7 @@ impl Target {
     /// The name without its path, as the role operations of IAM want it.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.path_and_name
-            .rsplit('/')
-            .next()
-            .unwrap_or(&self.path_and_name)
+        self.path_and_name.rsplit('/').next().unwrap_or(&self.path_and_name)
     }
 
     /// Whether two documents of this target mean the same. Trust policies do not read back as they were written and are
@@ -124,10 +121,7 @@ impl Target {
             TargetKind::Policy => "policy",
             TargetKind::Role => "role",
         };
-        format!(
-            "baseline/{}/{kind}/{}.json",
-            self.account, self.path_and_name
-        )
+        format!("baseline/{}/{kind}/{}.json", self.account, self.path_and_name)
     }
 }
 
@@ -144,10 +138,7 @@ mod tests {
     #[test]
     fn a_path_is_part_of_the_baselines_key_and_not_of_the_name() {
         let role = Target::role("arn:aws-cn:iam::111122223333:role/team/a/jump").unwrap();
-        assert_eq!(
-            role.baseline_object(),
-            "baseline/111122223333/role/team/a/jump.json"
-        );
+        assert_eq!(role.baseline_object(), "baseline/111122223333/role/team/a/jump.json");
         assert_eq!(
             (role.name(), role.account(), role.kind()),
             ("jump", "111122223333", TargetKind::Role)

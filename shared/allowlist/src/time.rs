@@ -21,10 +21,7 @@ pub fn parse_seconds(text: &str) -> Option<i64> {
     let rest = text.strip_suffix('Z')?;
     let (date, time) = rest.split_once('T')?;
     let numbers = |text: &str, separator: char| -> Option<[i64; 3]> {
-        let parts: Option<Vec<i64>> = text
-            .split(separator)
-            .map(|part| part.parse().ok())
-            .collect();
+        let parts: Option<Vec<i64>> = text.split(separator).map(|part| part.parse().ok()).collect();
         parts?.try_into().ok()
     };
     let ([year, month, day], [hour, minute, second]) = (numbers(date, '-')?, numbers(time, ':')?);
@@ -103,13 +100,7 @@ mod tests {
 
     #[test]
     fn only_one_way_of_writing_is_read() {
-        for text in [
-            "",
-            "2026-11-24",
-            "2026-13-01T00:00:00Z",
-            "2026-11-24T12:00:00+00:00",
-            "x",
-        ] {
+        for text in ["", "2026-11-24", "2026-13-01T00:00:00Z", "2026-11-24T12:00:00+00:00", "x"] {
             assert_eq!(parse_seconds(text), None, "{text}");
         }
     }

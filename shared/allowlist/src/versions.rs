@@ -40,10 +40,7 @@ impl VersionId {
     /// The ids strictly between `self` and `upper`, newest first: the versions that somebody else may have made.
     /// At most a hundred: IAM keeps five, older ones are gone.
     pub fn between(self, upper: Self) -> impl Iterator<Item = Self> {
-        (self.0.saturating_add(1)..upper.0)
-            .rev()
-            .take(100)
-            .map(Self)
+        (self.0.saturating_add(1)..upper.0).rev().take(100).map(Self)
     }
 }
 
@@ -92,12 +89,7 @@ impl Versions {
     /// The highest id listed; at least the default's.
     #[must_use]
     pub fn newest(&self) -> VersionId {
-        self.ids
-            .iter()
-            .copied()
-            .max()
-            .unwrap_or(self.default)
-            .max(self.default)
+        self.ids.iter().copied().max().unwrap_or(self.default).max(self.default)
     }
 
     /// What to delete so that at most `keep` remain: the oldest first, never the default.
@@ -107,10 +99,7 @@ impl Versions {
         ids.sort_unstable();
         ids.dedup();
         let excess = ids.len().saturating_sub(keep);
-        ids.into_iter()
-            .filter(|id| *id != self.default)
-            .take(excess)
-            .collect()
+        ids.into_iter().filter(|id| *id != self.default).take(excess).collect()
     }
 }
 
@@ -120,10 +109,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn versions(ids: &[u64], default: u64) -> Versions {
-        Versions {
-            ids: ids.iter().copied().map(VersionId).collect(),
-            default: VersionId(default),
-        }
+        Versions { ids: ids.iter().copied().map(VersionId).collect(), default: VersionId(default) }
     }
 
     #[test]

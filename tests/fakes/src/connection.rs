@@ -68,9 +68,7 @@ impl HttpConnector for Connection {
         if let Some(access_key) = wire::signer(&request) {
             self.director.signed(&op, access_key);
         }
-        let fate = self
-            .director
-            .decide(self.author.load(Ordering::Relaxed), op.clone());
+        let fate = self.director.decide(self.author.load(Ordering::Relaxed), op.clone());
         HttpConnectorFuture::new(async move {
             match fate.await {
                 Fate::Answered(reply, now) => Ok(wire::write(&op, &reply, now)),

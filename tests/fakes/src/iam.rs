@@ -37,11 +37,7 @@ impl Policy {
 
     /// The newest of the versions that are not the default.
     fn newest_other(&self) -> Option<u64> {
-        self.versions
-            .keys()
-            .rev()
-            .find(|id| **id != self.default)
-            .copied()
+        self.versions.keys().rev().find(|id| **id != self.default).copied()
     }
 }
 
@@ -87,10 +83,7 @@ fn seen<T>(history: &[T], behind: Behind, now: Duration, at: impl Fn(&T) -> Dura
         Behind::Writes(count) => last.saturating_sub(count),
         Behind::Time(lag) => {
             let then = now.saturating_sub(lag);
-            history
-                .iter()
-                .rposition(|item| at(item) <= then)
-                .unwrap_or_default()
+            history.iter().rposition(|item| at(item) <= then).unwrap_or_default()
         }
     };
     &history[index]
@@ -119,11 +112,7 @@ impl World {
             .map(|moment| moment.policy.versions.clone())
             .unwrap_or_default();
         versions.insert(id, document.to_owned());
-        let policy = Policy {
-            versions,
-            default: id,
-            next: id + 1,
-        };
+        let policy = Policy { versions, default: id, next: id + 1 };
         self.write(arn, policy, usize::MAX, Cause::Start);
     }
 
@@ -146,10 +135,7 @@ impl World {
 
     /// The entries in force.
     pub fn entries(&self, arn: &str) -> Vec<String> {
-        read_gate(self.policy(arn).document())
-            .0
-            .into_iter()
-            .collect()
+        read_gate(self.policy(arn).document()).0.into_iter().collect()
     }
 
     /// Adds a role, by its ARN or by its name, with this trust policy.
@@ -184,10 +170,9 @@ impl World {
                     default: policy.default,
                 })
             }
-            Op::GetPolicyVersion(arn, id) => policy(arn)?
-                .versions
-                .get(id)
-                .map(|document| Reply::Document(document.clone())),
+            Op::GetPolicyVersion(arn, id) => {
+                policy(arn)?.versions.get(id).map(|document| Reply::Document(document.clone()))
+            }
             Op::GetRole(name) => {
                 let role = self.roles.get(name)?;
                 Some(Reply::Role {
@@ -265,13 +250,7 @@ impl World {
 
     pub(crate) fn write(&mut self, arn: &str, policy: Policy, author: usize, cause: Cause) {
         let (step, at) = (self.step, self.elapsed());
-        self.policies.get_mut(arn).unwrap().push(Moment {
-            step,
-            at,
-            policy,
-            author,
-            cause,
-        });
+        self.policies.get_mut(arn).unwrap().push(Moment { step, at, policy, author, cause });
     }
 
     fn create(&mut self, arn: &str, document: &str, author: usize, cause: Cause) -> Reply {
@@ -338,10 +317,7 @@ impl World {
 
 /// The characters that IAM counts: white space is free.
 fn size(document: &str) -> usize {
-    document
-        .chars()
-        .filter(|character| !character.is_whitespace())
-        .count()
+    document.chars().filter(|character| !character.is_whitespace()).count()
 }
 
 /// A document with these entries and tags as well.

@@ -29,19 +29,13 @@ pub fn member(name: &str) -> (String, String) {
 
 /// The file of a member who has this key.
 pub fn member_with_key(key: &str, name: &str) -> (String, String) {
-    (
-        allowlist::grant::member_object(key),
-        json!({ "name": name }).to_string(),
-    )
+    (allowlist::grant::member_object(key), json!({ "name": name }).to_string())
 }
 
 /// The file of a member whose key is good until then.
 pub fn member_until(name: &str, expires: &str) -> (String, String) {
     let (object, _) = member(name);
-    (
-        object,
-        json!({ "name": name, "expires": expires }).to_string(),
-    )
+    (object, json!({ "name": name, "expires": expires }).to_string())
 }
 
 /// The settings of add-ip for [`POLICY`], with these variables set as well.
@@ -115,20 +109,13 @@ pub struct Caller {
 
 impl Caller {
     pub fn new(author: usize, director: Arc<dyn Director>) -> Self {
-        Self {
-            author,
-            director,
-            credentials: true,
-        }
+        Self { author, director, credentials: true }
     }
 
     /// The functions have no credentials to sign with.
     #[must_use]
     pub fn without_credentials(self) -> Self {
-        Self {
-            credentials: false,
-            ..self
-        }
+        Self { credentials: false, ..self }
     }
 
     /// Sends an event to add-ip, in a process of its own; its work after the response is done too.
@@ -141,10 +128,7 @@ impl Caller {
         let author = Arc::new(AtomicUsize::new(self.author));
         let sdk = sdk(author.clone(), self.director.clone(), self.credentials);
         let aws = Aws::new(&sdk, &config.config);
-        Function {
-            deps: add_ip::Deps::new(config, aws, "us-east-1".to_owned()),
-            author,
-        }
+        Function { deps: add_ip::Deps::new(config, aws, "us-east-1".to_owned()), author }
     }
 
     /// `GET /add` from an address, by a member.
@@ -163,11 +147,7 @@ impl Caller {
         let aws = Aws::new(&sdk, &config);
         let deps = reset_policy::Deps { config, aws };
         let request_id = format!("reset-{}", self.author);
-        Box::pin(reset_policy::handle(
-            LambdaEvent::new(event, context(&request_id)),
-            &deps,
-        ))
-        .await
+        Box::pin(reset_policy::handle(LambdaEvent::new(event, context(&request_id)), &deps)).await
     }
 }
 

@@ -25,10 +25,8 @@ pub use world::{POLICY, Shared, World, read_gate};
 
 /// A gate policy with these entries, and a second statement that the functions must never touch.
 pub fn gate(entries: &[&str], tags: &[&str]) -> String {
-    let (entries, tags) = (
-        serde_json::to_string(entries).unwrap(),
-        serde_json::to_string(tags).unwrap(),
-    );
+    let (entries, tags) =
+        (serde_json::to_string(entries).unwrap(), serde_json::to_string(tags).unwrap());
     format!(
         r#"{{"Version":"2012-10-17","Statement":[{{"Sid":"Gate","Effect":"Deny","Action":"*","Resource":"*","Condition":{{"NotIpAddress":{{"aws:SourceIp":{entries}}}}}}},{{"Sid":"Other","Effect":"Allow","Action":{tags},"Resource":"*"}}]}}"#
     )

@@ -74,10 +74,7 @@ impl Op {
 
     /// Whether it only reads IAM, and so may be answered with something old.
     pub fn is_iam_read(&self) -> bool {
-        matches!(
-            self,
-            Self::ListPolicyVersions(_) | Self::GetPolicyVersion(..) | Self::GetRole(_)
-        )
+        matches!(self, Self::ListPolicyVersions(_) | Self::GetPolicyVersion(..) | Self::GetRole(_))
     }
 
     /// Whether a person does it.
@@ -99,10 +96,7 @@ impl Op {
 
     /// Whether it writes a document in IAM.
     pub fn writes_document(&self) -> bool {
-        matches!(
-            self,
-            Self::CreatePolicyVersion(..) | Self::UpdateAssumeRolePolicy(..)
-        )
+        matches!(self, Self::CreatePolicyVersion(..) | Self::UpdateAssumeRolePolicy(..))
     }
 
     /// Whether it puts or deletes a grant.

@@ -43,20 +43,15 @@ impl Replicas {
 
     /// One replica for each lag: those that answer lists, and those that answer `GetPolicyVersion` and `GetRole`.
     pub fn lagging(seed: u64, lists: &[Duration], gets: &[Duration]) -> Self {
-        Self {
-            rng: Rng::with_seed(seed),
-            lists: lists.to_vec(),
-            gets: gets.to_vec(),
-        }
+        Self { rng: Rng::with_seed(seed), lists: lists.to_vec(), gets: gets.to_vec() }
     }
 
     /// Some replicas, the slowest of which lags so long.
     pub fn spread(seed: u64, count: usize, longest: Duration) -> Self {
         let mut rng = Rng::with_seed(seed);
         let lags = |rng: &mut Rng| -> Vec<Duration> {
-            let mut lags: Vec<Duration> = (1..count)
-                .map(|_| longest.mul_f64(rng.f64().powi(2)))
-                .collect();
+            let mut lags: Vec<Duration> =
+                (1..count).map(|_| longest.mul_f64(rng.f64().powi(2))).collect();
             lags.push(longest);
             lags
         };

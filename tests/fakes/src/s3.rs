@@ -36,40 +36,24 @@ impl World {
 
     /// Puts an object that says that it was taken in then.
     pub fn put_at(&mut self, key: &str, body: &str, modified: i64) {
-        let object = Object {
-            body: body.to_owned(),
-            etag: etag(body),
-            modified,
-        };
+        let object = Object { body: body.to_owned(), etag: etag(body), modified };
         self.objects.insert(key.to_owned(), object);
     }
 
     /// The keys of the bucket that begin so.
     pub fn keys(&self, prefix: &str) -> Vec<String> {
-        under(&self.objects, prefix)
-            .map(|(key, _)| key.clone())
-            .collect()
+        under(&self.objects, prefix).map(|(key, _)| key.clone()).collect()
     }
 
     pub(crate) fn s3(&mut self, author: usize, op: &Op, modified: i64) -> Reply {
         match op {
             Op::GetObject(key) => match self.objects.get(key) {
-                Some(Object {
-                    body,
-                    etag,
-                    modified,
-                }) => Reply::Object {
-                    etag: etag.clone(),
-                    body: body.clone(),
-                    modified: *modified,
-                },
+                Some(Object { body, etag, modified }) => {
+                    Reply::Object { etag: etag.clone(), body: body.clone(), modified: *modified }
+                }
                 None => Reply::Error(404, "NoSuchKey"),
             },
-            Op::PutObject {
-                key,
-                body,
-                condition,
-            } => {
+            Op::PutObject { key, body, condition } => {
                 let existing = self.objects.get(key).map(|object| &object.etag);
                 match (condition, existing) {
                     (Some(Condition::Etag(_)), None) => return Reply::Error(404, "NoSuchKey"),
@@ -99,10 +83,7 @@ impl World {
                 let more = objects.len() > self.page_size;
                 objects.truncate(self.page_size);
                 let last = objects.last().map(|(key, _)| key.clone());
-                Reply::Listing {
-                    objects,
-                    next: last.filter(|_| more),
-                }
+                Reply::Listing { objects, next: last.filter(|_| more) }
             }
             other => panic!("{other:?} is none of S3's"),
         }
@@ -113,17 +94,11 @@ fn under<'w>(
     objects: &'w BTreeMap<String, Object>,
     prefix: &'w str,
 ) -> impl Iterator<Item = (&'w String, &'w Object)> {
-    objects
-        .iter()
-        .filter(move |(key, _)| key.starts_with(prefix))
+    objects.iter().filter(move |(key, _)| key.starts_with(prefix))
 }
 
 fn etag(body: &str) -> String {
     let hash = Sha256::digest(body.as_bytes());
-    let hex: String = hash
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hex: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     format!("\"{hex}\"")
 }

@@ -45,11 +45,7 @@ impl Script {
             let (object, body) = member(name);
             world.put(&object, &body);
         }
-        Self {
-            world: Shared::new(world),
-            rules: Arc::default(),
-            signed: Arc::default(),
-        }
+        Self { world: Shared::new(world), rules: Arc::default(), signed: Arc::default() }
     }
 
     /// The calls so far, each with the access key id that it was signed with.
@@ -101,11 +97,8 @@ impl Director for Script {
         let (shared, rules) = (self.world.clone(), self.rules.clone());
         Box::pin(async move {
             let mut world = shared.lock();
-            let act = rules
-                .lock()
-                .unwrap()
-                .iter_mut()
-                .find_map(|rule| rule(&mut world, author, &op));
+            let act =
+                rules.lock().unwrap().iter_mut().find_map(|rule| rule(&mut world, author, &op));
             let now = world.now();
             match act {
                 None => Fate::Answered(world.apply(author, &op, 0), now),

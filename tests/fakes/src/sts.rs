@@ -12,13 +12,7 @@ use crate::world::World;
 
 impl World {
     pub(crate) fn sts(&mut self, op: &Op) -> Reply {
-        let Op::AssumeRole {
-            role,
-            duration,
-            policy,
-            ..
-        } = op
-        else {
+        let Op::AssumeRole { role, duration, policy, .. } = op else {
             panic!("{op:?} is none of STS's");
         };
         if self.refused_roles.contains(role) {

@@ -15,14 +15,7 @@ use fastrand::Rng;
 use serde_json::Value;
 
 /// The keys whose values are lists of strings, one string being the same as a list of one.
-const LISTS: [&str; 6] = [
-    "Action",
-    "NotAction",
-    "AWS",
-    "Service",
-    "Federated",
-    "CanonicalUser",
-];
+const LISTS: [&str; 6] = ["Action", "NotAction", "AWS", "Service", "Federated", "CanonicalUser"];
 
 /// What IAM keeps: lists sorted, a list of one as a string, an account id as the ARN of its root.
 pub fn normal(document: &str) -> String {
@@ -86,20 +79,13 @@ fn visit(json: &mut Value, arrange: &mut impl FnMut(&mut Vec<String>) -> bool) {
 fn list(value: &mut Value, arrange: &mut impl FnMut(&mut Vec<String>) -> bool) {
     let texts: Option<Vec<String>> = match &*value {
         Value::String(text) => Some(vec![text.clone()]),
-        Value::Array(items) => items
-            .iter()
-            .map(|item| item.as_str().map(str::to_owned))
-            .collect(),
+        Value::Array(items) => items.iter().map(|item| item.as_str().map(str::to_owned)).collect(),
         _ => None,
     };
     let Some(mut texts) = texts.filter(|texts| !texts.is_empty()) else {
         return;
     };
-    *value = if arrange(&mut texts) {
-        texts.remove(0).into()
-    } else {
-        texts.into()
-    };
+    *value = if arrange(&mut texts) { texts.remove(0).into() } else { texts.into() };
 }
 
 fn accounts(value: &mut Value) {

@@ -28,10 +28,7 @@ pub fn read(request: &HttpRequest) -> Op {
     if uri.path() == "/" {
         return read_query(&body);
     }
-    let path = percent_decode_str(uri.path())
-        .decode_utf8()
-        .unwrap()
-        .into_owned();
+    let path = percent_decode_str(uri.path()).decode_utf8().unwrap().into_owned();
     let key = path
         .trim_start_matches('/')
         .strip_prefix(BUCKET)
@@ -39,19 +36,12 @@ pub fn read(request: &HttpRequest) -> Op {
         .trim_start_matches('/')
         .to_owned();
     let query: HashMap<String, String> =
-        form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
-            .into_owned()
-            .collect();
+        form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
     match request.method() {
         "GET" if key.is_empty() => {
             assert_eq!(query.get("list-type").map(String::as_str), Some("2"));
-            let after = query
-                .get("continuation-token")
-                .or_else(|| query.get("start-after"));
-            Op::ListObjectsV2(
-                query.get("prefix").cloned().unwrap_or_default(),
-                after.cloned(),
-            )
+            let after = query.get("continuation-token").or_else(|| query.get("start-after"));
+            Op::ListObjectsV2(query.get("prefix").cloned().unwrap_or_default(), after.cloned())
         }
         "GET" => Op::GetObject(key),
         "DELETE" => Op::DeleteObject(key),
@@ -60,11 +50,7 @@ pub fn read(request: &HttpRequest) -> Op {
             let condition = header("if-match")
                 .map(Condition::Etag)
                 .or_else(|| header("if-none-match").map(|_| Condition::Absent));
-            Op::PutObject {
-                key,
-                body,
-                condition,
-            }
+            Op::PutObject { key, body, condition }
         }
         other => panic!("the fakes know no {other} {}", request.uri()),
     }
@@ -78,9 +64,8 @@ pub fn signer(request: &HttpRequest) -> Option<&str> {
 }
 
 fn read_query(body: &str) -> Op {
-    let form: HashMap<String, String> = form_urlencoded::parse(body.as_bytes())
-        .into_owned()
-        .collect();
+    let form: HashMap<String, String> =
+        form_urlencoded::parse(body.as_bytes()).into_owned().collect();
     let field = |name: &str| form.get(name).cloned().unwrap_or_default();
     let id = || field("VersionId").trim_start_matches('v').parse().unwrap();
     match field("Action").as_str() {
@@ -103,9 +88,7 @@ fn read_query(body: &str) -> Op {
         "AssumeRole" => Op::AssumeRole {
             role: field("RoleArn"),
             session: field("RoleSessionName"),
-            duration: form
-                .get("DurationSeconds")
-                .map(|text| text.parse().unwrap()),
+            duration: form.get("DurationSeconds").map(|text| text.parse().unwrap()),
             policy: form.get("Policy").cloned(),
         },
         other => panic!("the fakes know no {other}"),
@@ -144,11 +127,7 @@ fn answer(name: &str, content: &str) -> String {
 pub fn write(op: &Op, reply: &Reply, now: i64) -> HttpResponse {
     let mut headers = vec![("date", date(now, Format::HttpDate))];
     let (status, body) = match reply {
-        Reply::Object {
-            etag,
-            body,
-            modified,
-        } => {
+        Reply::Object { etag, body, modified } => {
             headers.push(("etag", etag.clone()));
             headers.push(("last-modified", date(*modified, Format::HttpDate)));
             (200, body.clone())
@@ -159,10 +138,9 @@ pub fn write(op: &Op, reply: &Reply, now: i64) -> HttpResponse {
         }
         Reply::Listing { objects, next } => (200, listing(objects, next.as_deref())),
         Reply::Done if matches!(op, Op::DeleteObject(_)) => (204, String::new()),
-        Reply::Error(status, code) if op.is_s3() => (
-            *status,
-            format!("<Error><Code>{code}</Code><Message>fake</Message></Error>"),
-        ),
+        Reply::Error(status, code) if op.is_s3() => {
+            (*status, format!("<Error><Code>{code}</Code><Message>fake</Message></Error>"))
+        }
         Reply::Error(status, code) => (
             *status,
             format!(
@@ -188,10 +166,7 @@ fn listing(objects: &[(String, i64)], next: Option<&str>) -> String {
     };
     let contents: String = objects.iter().map(object).collect();
     let token = next.map_or_else(String::new, |key| {
-        format!(
-            "<NextContinuationToken>{}</NextContinuationToken>",
-            escaped(key)
-        )
+        format!("<NextContinuationToken>{}</NextContinuationToken>", escaped(key))
     });
     format!(
         r#"<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><IsTruncated>{}</IsTruncated>{token}{contents}</ListBucketResult>"#,

@@ -17,9 +17,8 @@ pub fn hold(case: &Case<'_>, history: &History<'_>, found: &mut Vec<String>) {
             view.until > start && view.from <= told && view.entries.contains(network)
         };
         let stays = |first: usize| {
-            let Some(gone) = history.views[first..]
-                .iter()
-                .position(|view| !view.entries.contains(network))
+            let Some(gone) =
+                history.views[first..].iter().position(|view| !view.entries.contains(network))
             else {
                 return true;
             };
@@ -56,39 +55,34 @@ fn may_end(
     let start = request.start.unwrap_or_default();
     let now = second(gone.at);
     let ends = |request: &Request, add: Add| {
-        case.end(request, add)
-            .flatten()
-            .is_some_and(|end| now >= end)
+        case.end(request, add).flatten().is_some_and(|end| now >= end)
     };
     if ends(request, add) {
         return true;
     }
-    case.requests
-        .iter()
-        .filter(|other| other.author != request.author)
-        .any(|other| {
-            let leased = case.lease(other).filter(|leased| *leased <= gone.from);
-            match other.actor {
-                Actor::Reset => leased.is_some_and(|leased| leased > first.from.max(start)),
-                Actor::Remove { member, net } => {
-                    member == add.member
-                        && net.is_none_or(|name| name == add.net)
-                        && leased.is_some()
-                        && other.over_at() > start
-                }
-                Actor::RevokeMember(member) => {
-                    member == add.member && leased.is_some() && other.over_at() > start
-                }
-                // A newer request of the same member for the same network decides.
-                Actor::Add(newer) => {
-                    newer.member == add.member
-                        && newer.net == add.net
-                        && other.start.is_some()
-                        && !other.word_is(&["unauthorized", "too_many_entries"])
-                        && other.over_at() > start
-                        && ends(other, newer)
-                }
-                _ => false,
+    case.requests.iter().filter(|other| other.author != request.author).any(|other| {
+        let leased = case.lease(other).filter(|leased| *leased <= gone.from);
+        match other.actor {
+            Actor::Reset => leased.is_some_and(|leased| leased > first.from.max(start)),
+            Actor::Remove { member, net } => {
+                member == add.member
+                    && net.is_none_or(|name| name == add.net)
+                    && leased.is_some()
+                    && other.over_at() > start
             }
-        })
+            Actor::RevokeMember(member) => {
+                member == add.member && leased.is_some() && other.over_at() > start
+            }
+            // A newer request of the same member for the same network decides.
+            Actor::Add(newer) => {
+                newer.member == add.member
+                    && newer.net == add.net
+                    && other.start.is_some()
+                    && !other.word_is(&["unauthorized", "too_many_entries"])
+                    && other.over_at() > start
+                    && ends(other, newer)
+            }
+            _ => false,
+        }
+    })
 }

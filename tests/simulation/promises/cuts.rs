@@ -33,10 +33,7 @@ pub fn reset_holds(case: &Case<'_>, history: &History<'_>, found: &mut Vec<Strin
                         && edit.entries.contains(extra)
                 });
                 if !edited && !granted_after(case, extra, leased) {
-                    found.push(format!(
-                        "reset: after {} the list holds {extra}",
-                        reset.author
-                    ));
+                    found.push(format!("reset: after {} the list holds {extra}", reset.author));
                 }
             }
         }
@@ -66,14 +63,12 @@ fn granted_after(case: &Case<'_>, entry: &str, leased: usize) -> bool {
 /// edit made a moment ago to nobody for sure, and a reset that changes nothing has no version of its own to find it by:
 /// a limit that the README states.
 fn unseen(history: &History<'_>, reset: &Request, edit: &Edit) -> bool {
-    let shown = history
-        .calls(reset.author)
-        .filter_map(|call| match (&call.op, &call.reply) {
-            (Op::ListPolicyVersions(arn), Reply::Versions { ids, .. }) if arn == history.arn => {
-                ids.iter().max()
-            }
-            _ => None,
-        });
+    let shown = history.calls(reset.author).filter_map(|call| match (&call.op, &call.reply) {
+        (Op::ListPolicyVersions(arn), Reply::Versions { ids, .. }) if arn == history.arn => {
+            ids.iter().max()
+        }
+        _ => None,
+    });
     let wrote = history
         .views
         .iter()
@@ -93,8 +88,7 @@ pub fn what_went_stays_away(case: &Case<'_>, history: &History<'_>, found: &mut 
         };
         for (entry, members) in case.who.iter().filter(|(entry, _)| !free.contains(**entry)) {
             let asked = |after: usize| {
-                case.adds()
-                    .any(|(other, add)| net(add.net) == *entry && other.over_at() > after)
+                case.adds().any(|(other, add)| net(add.net) == *entry && other.over_at() > after)
             };
             let what = match request.actor {
                 Actor::Expire if request.word_is(&["expired", "unchanged"]) => {
@@ -113,9 +107,8 @@ pub fn what_went_stays_away(case: &Case<'_>, history: &History<'_>, found: &mut 
                     (all_of_it && !asked(start)).then_some("what was removed")
                 }
                 Actor::RevokeMember(member) if request.word_is(&["revoked", "unchanged"]) => {
-                    let with_another_key = case
-                        .adds()
-                        .any(|(_, add)| net(add.net) == *entry && add.file != member);
+                    let with_another_key =
+                        case.adds().any(|(_, add)| net(add.net) == *entry && add.file != member);
                     (*members == BTreeSet::from([member]) && !with_another_key)
                         .then_some("the removed member's entry")
                 }

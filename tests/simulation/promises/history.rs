@@ -44,11 +44,7 @@ impl<'w> History<'w> {
                 tags,
             }
         });
-        Self {
-            views: views.collect(),
-            arn,
-            world,
-        }
+        Self { views: views.collect(), arn, world }
     }
 
     /// What is in force after so many steps.
@@ -59,16 +55,10 @@ impl<'w> History<'w> {
 
     /// The entries of the first and of the last document at the start.
     pub fn start_entries(&self) -> BTreeSet<String> {
-        let start: Vec<&View<'_>> = self
-            .views
-            .iter()
-            .filter(|view| view.moment.cause == Cause::Start)
-            .collect();
+        let start: Vec<&View<'_>> =
+            self.views.iter().filter(|view| view.moment.cause == Cause::Start).collect();
         let ends = [start.first(), start.last()];
-        ends.into_iter()
-            .flatten()
-            .flat_map(|view| view.entries.clone())
-            .collect()
+        ends.into_iter().flatten().flat_map(|view| view.entries.clone()).collect()
     }
 
     /// Whether a person wrote what is in force then, and no function does since.
@@ -79,33 +69,23 @@ impl<'w> History<'w> {
     /// Whether a person ever puts a document in force that is not what was in force with something added.
     pub fn is_restored_by_hand(&self) -> bool {
         let is_edit = |step: usize| self.edits().any(|edit| edit.step == step);
-        self.views
-            .iter()
-            .any(|view| Self::is_by_hand(view) && !is_edit(view.from))
+        self.views.iter().any(|view| Self::is_by_hand(view) && !is_edit(view.from))
     }
 
     /// What people saved.
     pub fn edits(&self) -> impl Iterator<Item = Edit> {
         let arn = self.arn;
-        self.world
-            .calls
-            .iter()
-            .filter_map(move |call| match (&call.op, &call.reply) {
-                (
-                    Op::Edit {
-                        arn: edited,
-                        entries,
-                        tags,
-                    },
-                    Reply::Created(version),
-                ) if edited == arn => Some(Edit {
+        self.world.calls.iter().filter_map(move |call| match (&call.op, &call.reply) {
+            (Op::Edit { arn: edited, entries, tags }, Reply::Created(version)) if edited == arn => {
+                Some(Edit {
                     step: call.step,
                     version: *version,
                     entries: entries.iter().cloned().collect(),
                     tags: tags.iter().cloned().collect(),
-                }),
-                _ => None,
-            })
+                })
+            }
+            _ => None,
+        })
     }
 
     /// The calls of one author.

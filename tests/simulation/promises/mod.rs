@@ -69,12 +69,7 @@ impl<'o> Case<'o> {
                 who.entry(net(add.net)).or_default().insert(add.member);
             }
         }
-        Self {
-            scenario,
-            outcome,
-            requests: &outcome.requests,
-            who,
-        }
+        Self { scenario, outcome, requests: &outcome.requests, who }
     }
 
     /// The adds that began, but for those that were refused.
@@ -126,8 +121,7 @@ impl<'o> Case<'o> {
             .filter(|(_, add)| net(add.net) == entry.0 && add.member == entry.1)
             .collect();
         let overtaken = |over_at: usize| {
-            mine.iter()
-                .any(|(other, _)| other.is_yes() && other.start > Some(over_at))
+            mine.iter().any(|(other, _)| other.is_yes() && other.start > Some(over_at))
         };
         let mut ends: Vec<Option<i64>> = mine
             .iter()
@@ -172,11 +166,7 @@ impl<'o> Case<'o> {
                 false => &["added", "already_allowed"],
             };
             let baseline_missing = author == REPAIR.1
-                && !self
-                    .outcome
-                    .bucket
-                    .keys()
-                    .any(|key| key.starts_with("baseline/"))
+                && !self.outcome.bucket.keys().any(|key| key.starts_with("baseline/"))
                 && request.is_some_and(|request| request.word_is(&["baseline_unusable"]));
             if !baseline_missing && !request.is_some_and(|request| request.word_is(words)) {
                 found.push(format!(

@@ -15,11 +15,8 @@ use super::{Case, Entry};
 /// What somebody saved after the last reset is in force in the end.
 pub fn edits_survive(case: &Case<'_>, history: &History<'_>, found: &mut Vec<String>) {
     // The reset at the very end is there to show that it works.
-    let views: Vec<&View<'_>> = history
-        .views
-        .iter()
-        .filter(|view| view.from <= case.outcome.repaired)
-        .collect();
+    let views: Vec<&View<'_>> =
+        history.views.iter().filter(|view| view.from <= case.outcome.repaired).collect();
     let rewrites = |author: usize| {
         let mut requests = case.requests.iter();
         requests.any(|request| {
@@ -33,23 +30,15 @@ pub fn edits_survive(case: &Case<'_>, history: &History<'_>, found: &mut Vec<Str
         .max()
         .unwrap_or(0);
     let Some(end) = views.last() else { return };
-    for Edit {
-        step,
-        version,
-        entries,
-        tags,
-    } in history.edits()
-    {
+    for Edit { step, version, entries, tags } in history.edits() {
         let holds =
             |view: &View<'_>| entries.is_subset(&view.entries) && tags.is_subset(&view.tags);
         // Somebody in the console who later puts a document without it in force has dropped it, not we.
-        let dropped = views
-            .iter()
-            .any(|view| History::is_by_hand(view) && view.from > step && !holds(view));
+        let dropped =
+            views.iter().any(|view| History::is_by_hand(view) && view.from > step && !holds(view));
         // A draft or another default that somebody makes in the same moment cannot be told from an edit.
-        let disguised = views
-            .iter()
-            .any(|view| view.moment.cause == Cause::Draft && view.from > step);
+        let disguised =
+            views.iter().any(|view| view.moment.cause == Cause::Draft && view.from > step);
         let deleted = deleted_by_hand(case, &views, version);
         if step > last_reset && !dropped && !disguised && !deleted && !holds(end) {
             found.push(format!(
@@ -70,9 +59,7 @@ fn deleted_by_hand(case: &Case<'_>, views: &[&View<'_>], version: u64) -> bool {
         let mut requests = case.requests.iter();
         requests.any(|request| request.author == author && request.actor.is_person())
     };
-    views
-        .windows(2)
-        .any(|pair| has(pair[0]) && !has(pair[1]) && by_person(pair[1].moment.author))
+    views.windows(2).any(|pair| has(pair[0]) && !has(pair[1]) && by_person(pair[1].moment.author))
 }
 
 /// Never more than five versions, always a default, and every entry once.
@@ -135,10 +122,7 @@ fn grants(case: &Case<'_>) -> BTreeMap<Entry, Vec<Left>> {
             None => (name, None),
         };
         let member = members.iter().find(|known| **known == member).unwrap();
-        let left = Left {
-            end,
-            modified: object.modified,
-        };
+        let left = Left { end, modified: object.modified };
         let entry = (network.replace('_', "/"), *member);
         grants.entry(entry).or_default().push(left);
     }
@@ -159,9 +143,8 @@ pub fn grants_decide(case: &Case<'_>, history: &History<'_>, found: &mut Vec<Str
         }
     }
     let lease = case.outcome.bucket.get("lease.json");
-    let lease: Value = lease.map_or(Value::Null, |object| {
-        serde_json::from_str(&object.body).unwrap()
-    });
+    let lease: Value =
+        lease.map_or(Value::Null, |object| serde_json::from_str(&object.body).unwrap());
     let void = |member: &str| lease["void"].get(member).is_some();
     for (entry, objects) in &left {
         let (network, member) = entry;
@@ -170,24 +153,17 @@ pub fn grants_decide(case: &Case<'_>, history: &History<'_>, found: &mut Vec<Str
         }
         // Of two put in the same second either may be the newest.
         let newest = objects.iter().map(|left| left.modified).max().unwrap();
-        let newest: Vec<&Left> = objects
-            .iter()
-            .filter(|left| left.modified == newest)
-            .collect();
+        let newest: Vec<&Left> = objects.iter().filter(|left| left.modified == newest).collect();
         let ends = case.newest_ends(entry);
         if !newest.iter().any(|left| ends.contains(&left.end)) {
             found.push(format!(
                 "grants: {member}'s newest request for {network} does not decide its end"
             ));
         }
-        let lives = newest
-            .iter()
-            .all(|left| left.end.is_none_or(|end| now < end));
+        let lives = newest.iter().all(|left| left.end.is_none_or(|end| now < end));
         let held = left.keys().filter(|(_, other)| other == member).count();
         if lives && held <= case.scenario.share && !in_force.contains(network) {
-            found.push(format!(
-                "grants: {member}'s for {network} is not applied by the next add"
-            ));
+            found.push(format!("grants: {member}'s for {network} is not applied by the next add"));
         }
     }
 }

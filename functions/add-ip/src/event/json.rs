@@ -32,9 +32,7 @@ impl Json {
         fields
             .iter_mut()
             .rfind(|(field, _)| field == name)
-            .map_or(Self::Other, |(_, value)| {
-                std::mem::replace(value, Self::Other)
-            })
+            .map_or(Self::Other, |(_, value)| std::mem::replace(value, Self::Other))
     }
 
     /// A string's text.
@@ -59,10 +57,7 @@ impl Json {
             Self::List(values) => values.into_iter().next()?.text(),
             value => value.text(),
         };
-        fields
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, text(value)?)))
-            .collect()
+        fields.into_iter().filter_map(|(name, value)| Some((name, text(value)?))).collect()
     }
 }
 

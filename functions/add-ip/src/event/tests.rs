@@ -21,10 +21,7 @@ fn every_field_is_read() {
         ("/add", "/gate/add", "POST")
     );
     assert_eq!(event.host(), ("https", "a1.x"));
-    assert_eq!(
-        (event.api_id(), event.source_ip()),
-        (Some("a1"), Some("51.44.71.80"))
-    );
+    assert_eq!((event.api_id(), event.source_ip()), (Some("a1"), Some("51.44.71.80")));
     assert_eq!(event.stage_variable("PEER_API_ID"), Some("b2"));
     assert_eq!(event.header("x-more"), Some("1"));
     assert_eq!(event.parameter("ip").unwrap(), "1.1.1.1");
@@ -54,9 +51,7 @@ fn text_that_is_no_json_is_an_event_without_fields() {
 
 #[test]
 fn json_that_is_no_object_is_an_event_without_fields() {
-    for text in [
-        "null", "7", "-1.5e400", "true", "\"/add\"", "[]", "[{}]", "{}",
-    ] {
+    for text in ["null", "7", "-1.5e400", "true", "\"/add\"", "[]", "[{}]", "{}"] {
         assert_eq!(Event::read(text), Event::default(), "{text}");
     }
 }
@@ -88,18 +83,9 @@ fn a_field_of_another_type_is_absent_while_the_others_stand() {
             // Whatever the field became, no other one did.
             changed[field] = whole[field].clone();
             assert_eq!(event(&changed), untouched);
-            assert!(
-                read.resource() == "/add" || field == "resource",
-                "{field}: {value}"
-            );
-            assert!(
-                read.source_ip().is_some() || field == "requestContext",
-                "{field}: {value}"
-            );
-            assert!(
-                read.header("b").is_some() || field == "multiValueHeaders",
-                "{field}: {value}"
-            );
+            assert!(read.resource() == "/add" || field == "resource", "{field}: {value}");
+            assert!(read.source_ip().is_some() || field == "requestContext", "{field}: {value}");
+            assert!(read.header("b").is_some() || field == "multiValueHeaders", "{field}: {value}");
         }
     }
 }
@@ -144,10 +130,7 @@ fn of_two_fields_with_one_name_the_last_counts() {
     let event = Event::read(
         r#"{"resource": "/add", "resource": "/status", "requestContext": {"identity": {"sourceIp": "9.9.9.9"}}, "requestContext": {"identity": {"sourceIp": "1.1.1.1", "sourceIp": "2.2.2.2"}}}"#,
     );
-    assert_eq!(
-        (event.resource(), event.source_ip()),
-        ("/status", Some("2.2.2.2"))
-    );
+    assert_eq!((event.resource(), event.source_ip()), ("/status", Some("2.2.2.2")));
 }
 
 #[test]
@@ -212,21 +195,12 @@ fn a_look_ahead_is_recognised() {
         ("purpose", "Prefetch"),
         ("X-Moz", "prefetch"),
         ("X-Purpose", "preview"),
-        (
-            "User-Agent",
-            "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",
-        ),
+        ("User-Agent", "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)"),
         ("user-agent", "facebookexternalhit/1.1;line-poker/1.0"),
-        (
-            "User-Agent",
-            "Mozilla/5.0 (Windows NT 6.1; WOW64) SkypeUriPreview Preview/0.5",
-        ),
+        ("User-Agent", "Mozilla/5.0 (Windows NT 6.1; WOW64) SkypeUriPreview Preview/0.5"),
         ("User-Agent", "WhatsApp/2.23"),
     ] {
-        assert!(
-            event(&json!({"headers": {name: value}})).is_prefetch(),
-            "{name}: {value}"
-        );
+        assert!(event(&json!({"headers": {name: value}})).is_prefetch(), "{name}: {value}");
         assert!(
             event(&json!({"multiValueHeaders": {name: [value]}})).is_prefetch(),
             "{name}: {value}"

@@ -6,15 +6,10 @@ pub(super) fn weights(header: &str) -> impl Iterator<Item = (&str, u16)> {
     header.split(',').filter_map(|item| {
         let mut parts = item.split(';').map(str::trim);
         let range = parts.next().filter(|range| !range.is_empty())?;
-        let given = parts.find_map(|parameter| {
-            parameter
-                .strip_prefix("q=")
-                .or(parameter.strip_prefix("Q="))
-        });
-        let quality = given
-            .map_or(Some(1.0), |text| text.parse::<f32>().ok())
-            .unwrap_or(0.0)
-            .clamp(0.0, 1.0);
+        let given = parts
+            .find_map(|parameter| parameter.strip_prefix("q=").or(parameter.strip_prefix("Q=")));
+        let quality =
+            given.map_or(Some(1.0), |text| text.parse::<f32>().ok()).unwrap_or(0.0).clamp(0.0, 1.0);
         // Within 0 to 1000 by the clamp.
         Some((range, (quality * 1000.0) as u16))
     })
@@ -45,13 +40,9 @@ mod tests {
         ] {
             assert!(prefers_html(accept), "{accept}");
         }
-        for accept in [
-            "",
-            "*/*",
-            "application/json",
-            "text/html;q=0",
-            "application/json, text/html;q=0.9",
-        ] {
+        for accept in
+            ["", "*/*", "application/json", "text/html;q=0", "application/json, text/html;q=0.9"]
+        {
             assert!(!prefers_html(accept), "{accept}");
         }
     }

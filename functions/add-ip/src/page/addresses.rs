@@ -13,11 +13,7 @@ impl Hosting {
     /// The end of every AWS host name in the region's partition.
     /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html>
     fn suffix(&self) -> &'static str {
-        if self.region.starts_with("cn-") {
-            "amazonaws.com.cn"
-        } else {
-            "amazonaws.com"
-        }
+        if self.region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
     }
 }
 
@@ -45,14 +41,8 @@ impl Addresses {
             .strip_suffix(event.resource().trim_start_matches('/'))
             .unwrap_or("/")
             .trim_matches('/');
-        let own = if path.is_empty() {
-            "/".to_owned()
-        } else {
-            format!("/{path}/")
-        };
-        let peer = peer_origin(event, hosting)
-            .map(|origin| origin + &own)
-            .unwrap_or_default();
+        let own = if path.is_empty() { "/".to_owned() } else { format!("/{path}/") };
+        let peer = peer_origin(event, hosting).map(|origin| origin + &own).unwrap_or_default();
         Self { own, peer }
     }
 
@@ -80,10 +70,7 @@ fn peer_origin(event: &Event, hosting: &Hosting) -> Option<String> {
 /// Whether this is one label of a host name. Whatever else a caller may write into a `Host` header would go into the
 /// header `Content-Security-Policy` otherwise.
 fn is_name(label: &str) -> bool {
-    !label.is_empty()
-        && label
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
 /// Whether the host, here without its first label, ends in `.localhost`, with any port. Such a name never leaves the
@@ -103,9 +90,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn addresses(event: &Value, region: &str) -> Addresses {
-        let hosting = Hosting {
-            region: region.to_owned(),
-        };
+        let hosting = Hosting { region: region.to_owned() };
         Addresses::of(&Event::read(&event.to_string()), &hosting)
     }
 
@@ -123,10 +108,7 @@ mod tests {
             let event = json!({"resource": resource, "requestContext": {"path": path}});
             assert_eq!(
                 addresses(&event, "eu-west-1"),
-                Addresses {
-                    own: own.to_owned(),
-                    peer: String::new()
-                },
+                Addresses { own: own.to_owned(), peer: String::new() },
                 "{path}"
             );
         }

@@ -68,11 +68,8 @@ impl<'a> Message<'a> {
     /// What the page says before anything was asked for.
     #[must_use]
     pub fn start(has_key: bool, address: Option<&'a str>, texts: &'static Texts) -> Self {
-        let (heading, hint) = if has_key {
-            (texts.ready, texts.ready_hint)
-        } else {
-            (texts.start, texts.start_hint)
-        };
+        let (heading, hint) =
+            if has_key { (texts.ready, texts.ready_hint) } else { (texts.start, texts.start_hint) };
         Self {
             tone: Tone::Plain,
             heading,
@@ -95,11 +92,7 @@ impl<'a> Message<'a> {
                 heading: texts.failed,
                 end: None,
                 network,
-                sentences: vec![
-                    texts
-                        .error(text("error").unwrap_or_default(), message)
-                        .to_owned(),
-                ],
+                sentences: vec![texts.error(text("error").unwrap_or_default(), message).to_owned()],
                 entries: None,
             };
         }
@@ -115,11 +108,7 @@ impl<'a> Message<'a> {
         let soon = text("status") == Some("added");
         Self {
             tone: if end.is_some() { Tone::In } else { Tone::Out },
-            heading: if end.is_some() {
-                texts.is_in
-            } else {
-                texts.is_out
-            },
+            heading: if end.is_some() { texts.is_in } else { texts.is_out },
             end,
             network,
             sentences: soon.then(|| texts.soon.to_owned()).into_iter().collect(),
@@ -128,12 +117,7 @@ impl<'a> Message<'a> {
     }
 
     fn of_removal(body: &'a Value, texts: &'static Texts) -> Self {
-        let list = |name: &str| {
-            body.get(name)
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-        };
+        let list = |name: &str| body.get(name).and_then(Value::as_array).into_iter().flatten();
         let removed = list("removed")
             .filter_map(Value::as_str)
             .map(|network| texts.was_removed.replace("{}", network));
@@ -147,11 +131,7 @@ impl<'a> Message<'a> {
         let nothing = body.get("status").and_then(Value::as_str) == Some("unchanged");
         Self {
             tone: Tone::Plain,
-            heading: if nothing {
-                texts.unchanged
-            } else {
-                texts.removed
-            },
+            heading: if nothing { texts.unchanged } else { texts.removed },
             end: None,
             network: None,
             sentences: removed.chain(kept).collect(),

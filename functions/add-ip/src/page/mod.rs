@@ -114,13 +114,7 @@ fn script_texts(texts: &Texts) -> String {
 /// The page.
 #[must_use]
 pub fn render(view: &View<'_>) -> String {
-    let View {
-        texts,
-        addresses,
-        settings,
-        message,
-        ..
-    } = view;
+    let View { texts, addresses, settings, message, .. } = view;
     let own = addresses.own.as_str();
     html! {
         (DOCTYPE)
@@ -189,21 +183,12 @@ fn card(view: &View<'_>) -> Markup {
 
 /// What asks for an address, and without a script for the entries.
 fn form(view: &View<'_>) -> Markup {
-    let View {
-        texts,
-        settings,
-        key,
-        ip,
-        duration,
-        ..
-    } = *view;
+    let View { texts, settings, key, ip, duration, .. } = *view;
     let own = view.addresses.own.as_str();
     // Both may come from a link of somebody else: no words of theirs on our page.
     let of_form = |text: &str, others: &str| {
         text.len() < 50
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_hexdigit() || others.as_bytes().contains(&b))
+            && text.bytes().all(|b| b.is_ascii_hexdigit() || others.as_bytes().contains(&b))
     };
     let ip = if of_form(ip, ".:/") { ip } else { "" };
     let mut choices = vec![("1h", texts.one_hour)];
@@ -212,11 +197,7 @@ fn form(view: &View<'_>) -> Markup {
     }
     choices.push(("", texts.reset));
     let known = choices.iter().any(|(value, _)| *value == duration);
-    let duration = if known || of_form(duration, "mh") {
-        duration
-    } else {
-        ""
-    };
+    let duration = if known || of_form(duration, "mh") { duration } else { "" };
     if !known && !duration.is_empty() {
         choices.push((duration, duration));
     }

@@ -25,9 +25,7 @@ fn request<T>(more: &Value, settings: &Settings, act: impl FnOnce(&Request<'_>) 
     for (name, value) in more.as_object().unwrap() {
         event[name] = value.clone();
     }
-    let hosting = Hosting {
-        region: "eu-west-1".to_owned(),
-    };
+    let hosting = Hosting { region: "eu-west-1".to_owned() };
     let event = Event::read(&event.to_string());
     act(&Request::new(&event, &hosting, settings))
 }
@@ -57,16 +55,10 @@ fn an_added_network_is_in_until_its_end() {
     let body = json!({"status": "added", "network": "51.44.71.80/32", "member": "alice", "ends": "2026-11-24T12:00:00Z", "targets": []});
     let text = answer(&json!({}), body.clone());
     let time = r#"until <time datetime="2026-11-24T12:00:00Z">2026-11-24 12:00 UTC</time>"#;
-    assert_holds(
-        &text,
-        &["You are in", r#"class="in""#, "51.44.71.80/32", time],
-    );
+    assert_holds(&text, &["You are in", r#"class="in""#, "51.44.71.80/32", time]);
     assert_holds(&text, &["AWS may take some seconds", DAILY]);
     let text = answer(&japanese(), body);
-    assert_holds(
-        &text,
-        &["許可されています", "2026-11-24 12:00 UTC</time>まで"],
-    );
+    assert_holds(&text, &["許可されています", "2026-11-24 12:00 UTC</time>まで"]);
 }
 
 #[test]
@@ -81,13 +73,7 @@ fn a_network_without_an_end_is_in_until_the_reset() {
 fn a_permanent_network_is_in_for_good() {
     let body = json!({"network": "51.44.71.80/32", "allowed": true, "granted_at": null, "ends": null, "members": [], "entries": []});
     let text = answer(&json!({}), body);
-    assert_holds(
-        &text,
-        &[
-            "You are in",
-            "<p id=\"until\">This address is always allowed.",
-        ],
-    );
+    assert_holds(&text, &["You are in", "<p id=\"until\">This address is always allowed."]);
     assert!(!text.contains("Every entry ends"), "{text}");
     assert_holds(&text, &[r#"<section id="entries" hidden>"#]);
 }
@@ -95,10 +81,7 @@ fn a_permanent_network_is_in_for_good() {
 #[test]
 fn an_entry_without_a_name_is_not_permanent() {
     let body = json!({"network": "51.44.71.80/32", "allowed": true, "granted_at": "2026-11-24T08:00:00Z", "ends": null, "members": [], "entries": []});
-    assert_holds(
-        &answer(&json!({}), body),
-        &["You are in", "until the next reset", DAILY],
-    );
+    assert_holds(&answer(&json!({}), body), &["You are in", "until the next reset", DAILY]);
 }
 
 #[test]
@@ -114,14 +97,7 @@ fn a_status_shows_the_own_entries_with_a_button_each() {
         "headers": {"Accept": "text/html", "Content-Type": "application/x-www-form-urlencoded"}, "body": "key=secret&for=1h",
     });
     let text = answer(&form, body);
-    assert_holds(
-        &text,
-        &[
-            "You are not in yet",
-            r#"class="out""#,
-            r#"action="/gate/remove""#,
-        ],
-    );
+    assert_holds(&text, &["You are not in yet", r#"class="out""#, r#"action="/gate/remove""#]);
     assert_holds(&text, &[r#"name="network" value="203.0.113.9/32""#]);
     // The next click needs the key again, and the choice stays.
     assert_eq!(text.matches(r#"name="key" value="secret""#).count(), 3);
@@ -148,10 +124,7 @@ fn a_removal_says_what_stays() {
             "203.0.113.10/32 stays: other members have it too.",
         ],
     );
-    assert_holds(
-        &answer(&japanese(), body),
-        &["削除しました", "203.0.113.9/32 は常に許可"],
-    );
+    assert_holds(&answer(&japanese(), body), &["削除しました", "203.0.113.9/32 は常に許可"]);
     let nothing = json!({"status": "unchanged", "removed": [], "kept": [], "targets": []});
     assert_holds(&answer(&json!({}), nothing), &["Nothing to remove"]);
 }
@@ -166,16 +139,9 @@ fn a_refusal_says_what_to_do() {
     assert_eq!(english.status_code, 401);
     assert_holds(
         &english.body,
-        &[
-            "That did not work",
-            "a valid member key is needed",
-            r#"class="bad""#,
-        ],
+        &["That did not work", "a valid member key is needed", r#"class="bad""#],
     );
-    assert_holds(
-        &refusal(&japanese()).body,
-        &["うまくいきませんでした", "有効なキーが必要です"],
-    );
+    assert_holds(&refusal(&japanese()).body, &["うまくいきませんでした", "有効なキーが必要です"]);
 }
 
 #[test]
@@ -199,12 +165,8 @@ fn a_link_of_another_site_fills_the_form() {
 #[test]
 fn a_key_that_was_refused_is_asked_for_anew() {
     let link = json!({"queryStringParameters": {"key": "s3cr3t"}});
-    for refusal in [
-        Refusal::Unauthorized,
-        Refusal::CrossSite,
-        Refusal::Prefetch,
-        Refusal::NotFound,
-    ] {
+    for refusal in [Refusal::Unauthorized, Refusal::CrossSite, Refusal::Prefetch, Refusal::NotFound]
+    {
         let respond = |request: &Request<'_>| refusal.answer().respond(request).body;
         let text = request(&link, &settings(), respond);
         assert!(!text.contains("s3cr3t"), "{text}");
@@ -221,13 +183,7 @@ fn a_key_from_a_header_is_never_repeated() {
 
 #[test]
 fn nobody_elses_words_stand_on_the_page() {
-    for text in [
-        "call 555",
-        "<b>",
-        "\"><script>alert(1)</script>",
-        "１h",
-        &"1".repeat(80),
-    ] {
+    for text in ["call 555", "<b>", "\"><script>alert(1)</script>", "１h", &"1".repeat(80)] {
         let link = json!({"queryStringParameters": {"for": text, "ip": text, "key": text}});
         let page = start(&link);
         assert_eq!(page.matches(r#"type="radio""#).count(), 3, "{text}");
@@ -272,10 +228,7 @@ fn answers_of_another_shape_still_make_a_page() {
 #[test]
 fn the_longest_time_bounds_the_choice() {
     for (max_entry_hours, choices) in [(24, 3), (4, 3), (3, 2), (1, 2)] {
-        let settings = Settings {
-            max_entry_hours,
-            ..settings()
-        };
+        let settings = Settings { max_entry_hours, ..settings() };
         let text = request(&json!({}), &settings, |request| request.page().body);
         assert_eq!(text.matches(r#"type="radio""#).count(), choices);
     }
@@ -292,9 +245,7 @@ fn the_page_is_under_20_kilobytes() {
 #[test]
 fn the_page_loads_nothing_and_runs_only_what_its_policy_names() {
     let text = start(&json!({}));
-    for part in [
-        " onclick", " style=", " src=", "<link", "url(", "@import", "eval(",
-    ] {
+    for part in [" onclick", " style=", " src=", "<link", "url(", "@import", "eval("] {
         assert!(!text.contains(part), "{part}");
     }
     let policy = security_policy(&Addresses::default());
@@ -312,16 +263,9 @@ fn the_page_loads_nothing_and_runs_only_what_its_policy_names() {
 fn the_script_bears_to_be_made_compact() {
     for line in include_str!("page.js").lines() {
         let code = line.trim();
-        assert_eq!(
-            code.matches('`').count() % 2,
-            0,
-            "a template over several lines: {code}"
-        );
+        assert_eq!(code.matches('`').count() % 2, 0, "a template over several lines: {code}");
         for quoted in code.split(['"', '`']).skip(1).step_by(2) {
-            assert!(
-                !quoted.contains("=> ") && !quoted.contains("=== "),
-                "{code}"
-            );
+            assert!(!quoted.contains("=> ") && !quoted.contains("=== "), "{code}");
         }
         assert!(code.starts_with("//") || !code.contains(" // "), "{code}");
     }

@@ -204,11 +204,7 @@ pub fn preferred(accept_language: &str) -> &'static Texts {
             .max()
             .unwrap_or(0)
     };
-    if quality("ja") > quality("en") {
-        &JAPANESE
-    } else {
-        &ENGLISH
-    }
+    if quality("ja") > quality("en") { &JAPANESE } else { &ENGLISH }
 }
 
 #[cfg(test)]

@@ -62,10 +62,7 @@ impl AssumedRole {
             .policy(&self.session_policy);
         let answer = request.send().await.map_err(|error| {
             let source = Box::new(error);
-            CredentialsError::provider_error(AssumeRoleError {
-                role: self.arn.clone(),
-                source,
-            })
+            CredentialsError::provider_error(AssumeRoleError { role: self.arn.clone(), source })
         })?;
         let given = answer
             .credentials()
@@ -84,11 +81,8 @@ impl AssumedRole {
 
 fn session_policy(targets: &[&Target]) -> String {
     let statement = |kind: TargetKind, actions: &[&str]| {
-        let arns: Vec<&str> = targets
-            .iter()
-            .filter(|target| target.kind() == kind)
-            .map(|t| t.arn())
-            .collect();
+        let arns: Vec<&str> =
+            targets.iter().filter(|target| target.kind() == kind).map(|t| t.arn()).collect();
         (!arns.is_empty())
             .then(|| json!({ "Effect": "Allow", "Action": actions, "Resource": arns }))
     };
@@ -99,13 +93,11 @@ fn session_policy(targets: &[&Target]) -> String {
         "iam:DeletePolicyVersion",
     ];
     let roles = ["iam:GetRole", "iam:UpdateAssumeRolePolicy"];
-    let statements: Vec<_> = [
-        statement(TargetKind::Policy, &policies),
-        statement(TargetKind::Role, &roles),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+    let statements: Vec<_> =
+        [statement(TargetKind::Policy, &policies), statement(TargetKind::Role, &roles)]
+            .into_iter()
+            .flatten()
+            .collect();
     json!({ "Version": "2012-10-17", "Statement": statements }).to_string()
 }
 

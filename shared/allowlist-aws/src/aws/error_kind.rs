@@ -103,12 +103,7 @@ impl ErrorKind {
                     Self::Unanswered => format!("AWS did not answer, try again ({code})"),
                     _ => format!("see the function's log ({code})"),
                 };
-                Error::Aws {
-                    operation,
-                    resource: resource.to_owned(),
-                    advice,
-                    source,
-                }
+                Error::Aws { operation, resource: resource.to_owned(), advice, source }
             }
         }
     }

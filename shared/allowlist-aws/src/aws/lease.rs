@@ -42,8 +42,7 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> i64 {
         let elapsed = self.read_at.elapsed().as_secs();
-        self.seconds
-            .saturating_add(i64::try_from(elapsed).unwrap_or(i64::MAX))
+        self.seconds.saturating_add(i64::try_from(elapsed).unwrap_or(i64::MAX))
     }
 }
 
@@ -77,12 +76,7 @@ impl StoredLease {
             return None;
         }
         let (etag, record) = (self.etag.clone()?, self.record.clone());
-        Some(Lease {
-            etag,
-            record,
-            clock: self.clock,
-            ends: since + LEASE,
-        })
+        Some(Lease { etag, record, clock: self.clock, ends: since + LEASE })
     }
 }
 
@@ -101,9 +95,7 @@ pub struct Lease {
 /// When a lease that is taken now ends, by this machine's clock: for people.
 #[must_use]
 pub fn until() -> String {
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     rfc3339(i64::try_from((now + LEASE).as_secs()).unwrap_or(i64::MAX))
 }
 
@@ -116,10 +108,7 @@ impl ServerDate {
     pub(super) fn clock(&self) -> Clock {
         let told = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let seconds = told.unwrap_or_else(|| DateTime::from(SystemTime::now()).secs() - SKEW);
-        Clock {
-            seconds,
-            read_at: Instant::now(),
-        }
+        Clock { seconds, read_at: Instant::now() }
     }
 }
 
@@ -150,11 +139,7 @@ impl StateBucket {
     pub fn lease(&self) -> Boxed<'_, Result<StoredLease, Error>> {
         Box::pin(async move {
             let date = ServerDate::default();
-            let get = self
-                .client
-                .get_object()
-                .bucket(&self.bucket)
-                .key(LEASE_OBJECT);
+            let get = self.client.get_object().bucket(&self.bucket).key(LEASE_OBJECT);
             let answer = match get.customize().interceptor(date.clone()).send().await {
                 Ok(answer) => answer,
                 Err(e) if is_missing(&e) => {
@@ -167,11 +152,7 @@ impl StateBucket {
                     });
                 }
                 Err(e) => {
-                    return Err(ErrorKind::report(
-                        e,
-                        "s3:GetObject",
-                        &self.location(LEASE_OBJECT),
-                    ));
+                    return Err(ErrorKind::report(e, "s3:GetObject", &self.location(LEASE_OBJECT)));
                 }
             };
             let clock = date.clock();
@@ -207,19 +188,11 @@ impl StateBucket {
     ) -> Result<Option<Lease>, Error> {
         let started = Instant::now();
         match self.put_lease(over.etag.as_deref(), &record).await {
-            Ok(etag) => Ok(Some(Lease {
-                etag,
-                record,
-                clock: over.clock,
-                ends: started + LEASE,
-            })),
+            Ok(etag) => Ok(Some(Lease { etag, record, clock: over.clock, ends: started + LEASE })),
             // INVARIANT (NonceSettles): the write may have landed all the same.
             Err(kind) if must_read(kind) && holds(Invariant::NonceSettles) => {
                 let now = self.lease().await?;
-                Ok(record
-                    .nonce
-                    .as_deref()
-                    .and_then(|nonce| now.held_by(nonce, since)))
+                Ok(record.nonce.as_deref().and_then(|nonce| now.held_by(nonce, since)))
             }
             Err(kind) if must_read(kind) => Ok(None),
             Err(kind) => Err(self.lease_error(kind)),
@@ -268,27 +241,18 @@ impl StateBucket {
         record: &LeaseRecord,
     ) -> Result<String, ErrorKind> {
         let body = serde_json::to_vec(record).map_err(|_| ErrorKind::Refused)?;
-        let put = self
-            .client
-            .put_object()
-            .bucket(&self.bucket)
-            .key(LEASE_OBJECT);
+        let put = self.client.put_object().bucket(&self.bucket).key(LEASE_OBJECT);
         // INVARIANT (ConditionalLease): a write that lands late must not undo what others have written.
         let put = match etag {
             _ if record.nonce.is_none() && !holds(Invariant::ConditionalLease) => put,
             Some(etag) => put.if_match(etag),
             None => put.if_none_match("*"),
         };
-        let put = put
-            .content_type("application/json")
-            .body(ByteStream::from(body));
+        let put = put.content_type("application/json").body(ByteStream::from(body));
         // One attempt: an answer that was lost is settled by reading.
         let once = aws_sdk_s3::Config::builder().retry_config(RetryConfig::disabled());
         match put.customize().config_override(once).send().await {
-            Ok(answer) => answer
-                .e_tag()
-                .map(str::to_owned)
-                .ok_or(ErrorKind::Unanswered),
+            Ok(answer) => answer.e_tag().map(str::to_owned).ok_or(ErrorKind::Unanswered),
             // With If-Match on an object that is gone S3 answers 404: somebody deleted the lease.
             Err(e) => Err(match ErrorKind::of(&e) {
                 ErrorKind::NotFound => ErrorKind::Precondition,
@@ -313,8 +277,5 @@ impl StateBucket {
 
 /// Whether only a look at the object tells what became of a write.
 fn must_read(kind: ErrorKind) -> bool {
-    matches!(
-        kind,
-        ErrorKind::Precondition | ErrorKind::Unanswered | ErrorKind::Throttled
-    )
+    matches!(kind, ErrorKind::Precondition | ErrorKind::Unanswered | ErrorKind::Throttled)
 }

@@ -44,16 +44,22 @@ impl Iam {
     /// # Errors
     /// [`Error::Aws`], [`Error::Throttled`], [`Error::MalformedDocument`] without a default version.
     pub async fn versions(&self, arn: &str) -> Result<Versions, Error> {
-        let report = |e| ErrorKind::report(e, "iam:ListPolicyVersions", arn);
-        let request = self.client.list_policy_versions().policy_arn(arn);
-        let mut pages = request.into_paginator().items().send();
-        let (mut ids, mut default) = (Vec::new(), None);
-        while let Some(version) = pages.try_next().await.map_err(report)? {
-            let id = version_id(version.version_id())?;
-            if version.is_default_version() {
-                default = Some(id);
+        let (mut ids, mut default, mut marker) = (Vec::new(), None, None);
+        loop {
+            let request = self.client.list_policy_versions().policy_arn(arn);
+            let page = request.set_marker(marker.take()).send().await;
+            let page = page.map_err(|e| ErrorKind::report(e, "iam:ListPolicyVersions", arn))?;
+            for version in page.versions() {
+                let id = version_id(version.version_id())?;
+                if version.is_default_version() {
+                    default = Some(id);
+                }
+                ids.push(id);
             }
-            ids.push(id);
+            marker = page.marker().filter(|_| page.is_truncated()).map(str::to_owned);
+            if marker.is_none() {
+                break;
+            }
         }
         let default = default
             .ok_or_else(|| Error::MalformedDocument("IAM lists no default version".to_owned()))?;
@@ -98,12 +104,7 @@ impl Iam {
             .policy_arn(arn)
             .policy_document(document.render())
             .set_as_default(true);
-        match request
-            .customize()
-            .config_override(Self::once())
-            .send()
-            .await
-        {
+        match request.customize().config_override(Self::once()).send().await {
             Ok(answer) => {
                 let version = answer.policy_version();
                 match version_id(version.and_then(|version| version.version_id())) {
@@ -131,17 +132,9 @@ impl Iam {
 
     /// Deletes a version, in one attempt.
     pub async fn delete_version(&self, arn: &str, id: VersionId) -> Deletion {
-        let request = self
-            .client
-            .delete_policy_version()
-            .policy_arn(arn)
-            .version_id(id.to_string());
-        match request
-            .customize()
-            .config_override(Self::once())
-            .send()
-            .await
-        {
+        let request =
+            self.client.delete_policy_version().policy_arn(arn).version_id(id.to_string());
+        match request.customize().config_override(Self::once()).send().await {
             Ok(_) => Deletion::Deleted,
             Err(e) => match ErrorKind::of(&e) {
                 ErrorKind::NotFound => Deletion::WasGone,

@@ -74,9 +74,7 @@ fn standard_retries() -> RetryConfig {
 
 impl Iam {
     fn new(sdk: SdkConfig) -> Self {
-        Self {
-            client: on_first_use(move || aws_sdk_iam::Client::new(&sdk)),
-        }
+        Self { client: on_first_use(move || aws_sdk_iam::Client::new(&sdk)) }
     }
 
     /// For calls that must not be repeated blindly: one attempt each, the flows decide what comes next.
@@ -120,10 +118,7 @@ impl Aws {
                 config.state_bucket.clone(),
                 config.any_address,
             ),
-            topic: config
-                .notify_topic
-                .clone()
-                .map(|arn| Topic::new(sdk.clone(), arn)),
+            topic: config.notify_topic.clone().map(|arn| Topic::new(sdk.clone(), arn)),
             own_account: Iam::new(sdk),
         }
     }
@@ -131,8 +126,6 @@ impl Aws {
     /// IAM in the account of a target.
     #[must_use]
     pub fn iam(&self, target: &Target) -> &Iam {
-        self.other_accounts
-            .get(target.account())
-            .unwrap_or(&self.own_account)
+        self.other_accounts.get(target.account()).unwrap_or(&self.own_account)
     }
 }

@@ -28,10 +28,7 @@ impl Iam {
         let answer = self.client.get_role().role_name(role.name()).send().await;
         let answer = answer.map_err(|e| ErrorKind::report(e, "iam:GetRole", role.arn()))?;
         let answered = answer.role();
-        if let Some(arn) = answered
-            .map(|role| role.arn())
-            .filter(|arn| *arn != role.arn())
-        {
+        if let Some(arn) = answered.map(|role| role.arn()).filter(|arn| *arn != role.arn()) {
             return Err(Error::Aws {
                 operation: "iam:GetRole",
                 resource: role.arn().to_owned(),
@@ -50,12 +47,7 @@ impl Iam {
             .update_assume_role_policy()
             .role_name(role.name())
             .policy_document(document.render());
-        match request
-            .customize()
-            .config_override(Self::once())
-            .send()
-            .await
-        {
+        match request.customize().config_override(Self::once()).send().await {
             Ok(_) => Update::Written,
             Err(e) => {
                 let kind = ErrorKind::of(&e);

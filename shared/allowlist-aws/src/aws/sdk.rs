@@ -40,15 +40,11 @@ pub async fn load(variable: impl Fn(&str) -> Option<String>) -> Result<SdkConfig
     let set =
         |name: &str| variable(name).is_some_and(|value| value.trim().eq_ignore_ascii_case("true"));
     let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(
-            tls::rustls_provider::CryptoMode::Ring,
-        ))
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
         .tls_context(trust(&variable)?)
         .build_https();
-    let endpoints = Endpoints {
-        env: Env::real(),
-        ignored: set("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"),
-    };
+    let endpoints =
+        Endpoints { env: Env::real(), ignored: set("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") };
     Ok(SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(EnvironmentVariableRegionProvider::new().region().await)
@@ -64,12 +60,10 @@ pub async fn load(variable: impl Fn(&str) -> Option<String>) -> Result<SdkConfig
 }
 
 fn trust(variable: impl Fn(&str) -> Option<String>) -> Result<TlsContext, String> {
-    let named = ["AWS_CA_BUNDLE", "SSL_CERT_FILE"]
-        .into_iter()
-        .find_map(|name| {
-            let path = variable(name).filter(|path| !path.is_empty())?;
-            Some((name, path))
-        });
+    let named = ["AWS_CA_BUNDLE", "SSL_CERT_FILE"].into_iter().find_map(|name| {
+        let path = variable(name).filter(|path| !path.is_empty())?;
+        Some((name, path))
+    });
     let roots = match named {
         None => AMAZON_ROOTS.as_bytes().to_vec(),
         Some((name, path)) => read_bundle(&path).map_err(|reason| {
@@ -88,15 +82,9 @@ fn read_bundle(path: &str) -> Result<Vec<u8>, String> {
     let bundle = std::fs::read(path).map_err(|e| e.to_string())?;
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&bundle) {
-        roots
-            .add(certificate.map_err(|e| e.to_string())?)
-            .map_err(|e| e.to_string())?;
+        roots.add(certificate.map_err(|e| e.to_string())?).map_err(|e| e.to_string())?;
     }
-    if roots.is_empty() {
-        Err("it holds no certificate".to_owned())
-    } else {
-        Ok(bundle)
-    }
+    if roots.is_empty() { Err("it holds no certificate".to_owned()) } else { Ok(bundle) }
 }
 
 /// The HTTP client without its check of every SDK client's settings, which would read the trusted roots once for each of
@@ -124,13 +112,8 @@ struct Endpoints {
 
 impl LoadServiceConfig for Endpoints {
     fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
-        let value = EnvConfigValue::new()
-            .env(key.env())
-            .service_id(key.service_id());
-        value
-            .load(&self.env, None)
-            .filter(|_| !self.ignored)
-            .map(|(url, _)| url.into_owned())
+        let value = EnvConfigValue::new().env(key.env()).service_id(key.service_id());
+        value.load(&self.env, None).filter(|_| !self.ignored).map(|(url, _)| url.into_owned())
     }
 }
 
@@ -160,11 +143,7 @@ mod tests {
             .filter_map(|part| part.split_once("-----BEGIN CERTIFICATE-----"));
         let fingerprint = |(_, text): (&str, &str)| {
             let text: String = text.split_whitespace().collect();
-            sha256_hex(
-                &base64::engine::general_purpose::STANDARD
-                    .decode(text)
-                    .unwrap(),
-            )
+            sha256_hex(&base64::engine::general_purpose::STANDARD.decode(text).unwrap())
         };
         assert_eq!(
             certificates.map(fingerprint).collect::<Vec<_>>(),
@@ -193,17 +172,13 @@ mod tests {
             ("SSL_CERT_FILE", "Cargo.toml"),
             ("AWS_CA_BUNDLE", &broken),
         ] {
-            let error = load(|asked| (asked == name).then(|| path.to_owned()))
-                .await
-                .unwrap_err();
+            let error = load(|asked| (asked == name).then(|| path.to_owned())).await.unwrap_err();
             assert!(
                 error.contains(name) && error.contains(path) && error.contains("cannot be used"),
                 "{error}"
             );
         }
         std::fs::remove_file(&broken).unwrap();
-        load(|name| (name == "AWS_CA_BUNDLE").then(String::new))
-            .await
-            .unwrap();
+        load(|name| (name == "AWS_CA_BUNDLE").then(String::new)).await.unwrap();
     }
 }

@@ -3,6 +3,7 @@
 use allowlist::document::Document;
 use allowlist::error::Error;
 use allowlist::grant::{GRANTS, Grant, GrantKey, Member};
+use allowlist::invariant::{Invariant, holds};
 use allowlist::member_file::MemberFile;
 use allowlist::target::Target;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -45,11 +46,7 @@ impl StateBucket {
         bucket: String,
         any_address: bool,
     ) -> Self {
-        Self {
-            client,
-            bucket,
-            any_address,
-        }
+        Self { client, bucket, any_address }
     }
 
     pub(super) fn location(&self, key: &str) -> String {
@@ -57,14 +54,7 @@ impl StateBucket {
     }
 
     async fn text(&self, key: &str) -> Result<Option<String>, Error> {
-        let answer = match self
-            .client
-            .get_object()
-            .bucket(&self.bucket)
-            .key(key)
-            .send()
-            .await
-        {
+        let answer = match self.client.get_object().bucket(&self.bucket).key(key).send().await {
             Ok(answer) => answer,
             Err(e) if is_missing(&e) => return Ok(None),
             Err(e) => return Err(ErrorKind::report(e, "s3:GetObject", &self.location(key))),
@@ -73,10 +63,7 @@ impl StateBucket {
     }
 
     pub(super) async fn body(&self, key: &str, body: ByteStream) -> Result<String, Error> {
-        let unread = |reason: String| Error::State {
-            key: key.to_owned(),
-            reason,
-        };
+        let unread = |reason: String| Error::State { key: key.to_owned(), reason };
         let bytes = body
             .collect()
             .await
@@ -109,11 +96,7 @@ impl StateBucket {
         let (mut grants, mut foreign, mut token) = (Vec::new(), Vec::new(), None);
         loop {
             let date = ServerDate::default();
-            let page = self
-                .client
-                .list_objects_v2()
-                .bucket(&self.bucket)
-                .prefix(GRANTS);
+            let page = self.client.list_objects_v2().bucket(&self.bucket).prefix(GRANTS);
             let page = page.set_continuation_token(token.take());
             let page = page.customize().interceptor(date.clone()).send().await;
             let page =
@@ -128,11 +111,7 @@ impl StateBucket {
             }
             token = page.next_continuation_token().map(str::to_owned);
             if token.is_none() {
-                return Ok(GrantListing {
-                    grants,
-                    foreign,
-                    clock: date.clock(),
-                });
+                return Ok(GrantListing { grants, foreign, clock: date.clock() });
             }
         }
     }
@@ -147,20 +126,18 @@ impl StateBucket {
             "network": key.network, "member": key.member, "end": key.end, "request": request_id,
         });
         let put = self.client.put_object().bucket(&self.bucket).key(&object);
-        let put = put
-            .content_type("application/json")
-            .body(body.to_string().into_bytes().into());
-        let once = aws_sdk_s3::Config::builder().retry_config(RetryConfig::disabled());
+        let put = put.content_type("application/json").body(body.to_string().into_bytes().into());
+        let mut once = aws_sdk_s3::Config::builder();
+        // INVARIANT (GrantPutOnce): of two puts the first may land after the grant was removed.
+        if holds(Invariant::GrantPutOnce) {
+            once = once.retry_config(RetryConfig::disabled());
+        }
         match put.customize().config_override(once).send().await {
             Ok(_) => Ok(()),
-            Err(e) if ErrorKind::of(&e) == ErrorKind::Unanswered => Err(Error::Busy(
-                "S3 did not say whether it stored the request".to_owned(),
-            )),
-            Err(e) => Err(ErrorKind::report(
-                e,
-                "s3:PutObject",
-                &self.location(&object),
-            )),
+            Err(e) if ErrorKind::of(&e) == ErrorKind::Unanswered => {
+                Err(Error::Busy("S3 did not say whether it stored the request".to_owned()))
+            }
+            Err(e) => Err(ErrorKind::report(e, "s3:PutObject", &self.location(&object))),
         }
     }
 
@@ -179,14 +156,10 @@ impl StateBucket {
             let once = aws_sdk_s3::Config::builder().retry_config(RetryConfig::disabled());
             match delete.customize().config_override(once).send().await {
                 Ok(_) => Ok(()),
-                Err(e) if ErrorKind::of(&e) == ErrorKind::Unanswered => Err(Error::Busy(
-                    "S3 did not say whether it deleted an entry".to_owned(),
-                )),
-                Err(e) => Err(ErrorKind::report(
-                    e,
-                    "s3:DeleteObject",
-                    &self.location(object),
-                )),
+                Err(e) if ErrorKind::of(&e) == ErrorKind::Unanswered => {
+                    Err(Error::Busy("S3 did not say whether it deleted an entry".to_owned()))
+                }
+                Err(e) => Err(ErrorKind::report(e, "s3:DeleteObject", &self.location(object))),
             }
         };
         let mut result = Ok(());
@@ -217,15 +190,8 @@ impl StateBucket {
         document: &Document,
     ) -> Result<bool, Error> {
         let key = target.baseline_object();
-        let put = self
-            .client
-            .put_object()
-            .bucket(&self.bucket)
-            .key(&key)
-            .if_none_match("*");
-        let put = put
-            .content_type("application/json")
-            .body(document.render().into_bytes().into());
+        let put = self.client.put_object().bucket(&self.bucket).key(&key).if_none_match("*");
+        let put = put.content_type("application/json").body(document.render().into_bytes().into());
         match put.send().await {
             Ok(_) => Ok(true),
             Err(e) if ErrorKind::of(&e) == ErrorKind::Precondition => Ok(false),

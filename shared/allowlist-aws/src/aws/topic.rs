@@ -16,10 +16,7 @@ pub struct Topic {
 
 impl Topic {
     pub(super) fn new(sdk: SdkConfig, arn: String) -> Self {
-        Self {
-            client: on_first_use(move || aws_sdk_sns::Client::new(&sdk)),
-            arn,
-        }
+        Self { client: on_first_use(move || aws_sdk_sns::Client::new(&sdk)), arn }
     }
 
     /// Publishes a notice.
@@ -33,10 +30,6 @@ impl Topic {
             .topic_arn(&self.arn)
             .subject(notice.subject())
             .message(notice.text());
-        message
-            .send()
-            .await
-            .map(drop)
-            .map_err(|e| ErrorKind::report(e, "sns:Publish", &self.arn))
+        message.send().await.map(drop).map_err(|e| ErrorKind::report(e, "sns:Publish", &self.arn))
     }
 }

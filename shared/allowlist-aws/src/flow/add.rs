@@ -8,11 +8,11 @@ use allowlist::target::Target;
 use futures_util::future::{join, try_join_all};
 
 use super::capture::{capture_policies, capture_roles};
-use super::lease::{Candidate, Release, Turn, Waiter, renew};
+use super::lease::{Candidate, Release, Turn, Waiter, delete_grants};
 use super::plan::Plan;
-use super::publication::{Publication, targets_after, with_intents};
+use super::publication::{Publication, with_intents};
 use super::publish::publish;
-use super::reads::already_allowed;
+use super::reads::{already_allowed, served};
 use super::view::{TargetView, View};
 use super::{Context, PartialFailure, TargetOutcome, report_foreign_objects};
 use crate::aws::lease::{Lease, StoredLease};
@@ -53,11 +53,7 @@ pub async fn add(
         return Ok(report);
     }
     let had_grant = grants.iter().any(|grant| grant.key == request.key);
-    let turn = Adder {
-        ctx,
-        request,
-        had_grant,
-    };
+    let turn = Adder { ctx, request, had_grant };
     // COUNT: a request that does not fit is refused before anything is put.
     let plan = turn.plan(&stored, targets, grants)?;
     // PUT grant with TAKE
@@ -79,11 +75,11 @@ pub async fn add(
 
 /// One add after READS.
 #[derive(Clone, Copy)]
-struct Adder<'a> {
-    ctx: Context<'a>,
-    request: &'a AddRequest,
+pub(super) struct Adder<'a> {
+    pub(super) ctx: Context<'a>,
+    pub(super) request: &'a AddRequest,
     /// The very grant was there before.
-    had_grant: bool,
+    pub(super) had_grant: bool,
 }
 
 /// How an add came to its turn.
@@ -106,9 +102,7 @@ impl<'a> Adder<'a> {
     ) -> Result<Option<Plan<'a>>, Error> {
         let (ctx, key, now) = (self.ctx, &self.request.key, stored.clock.now());
         let stands = stored.record.nonce.is_none() && targets.iter().all(TargetView::is_settled);
-        let seen = targets
-            .into_iter()
-            .filter_map(TargetView::with_current_as_base);
+        let seen = targets.into_iter().filter_map(TargetView::with_current_as_base);
         let seen: Vec<_> = seen.collect();
         if seen.len() < ctx.config.targets.len() {
             return Ok(None);
@@ -117,10 +111,7 @@ impl<'a> Adder<'a> {
         let entry = grants.iter().filter(|grant| grant.key.is_same_entry(key));
         let newest = entry.map(|grant| grant.granted_at.saturating_add(1)).max();
         grants.retain(|grant| grant.key != *key);
-        grants.push(Grant {
-            key: key.clone(),
-            granted_at: now.max(newest.unwrap_or(now)),
-        });
+        grants.push(Grant { key: key.clone(), granted_at: now.max(newest.unwrap_or(now)) });
         let plan = Plan::decide(ctx, key, &stored.record, grants, now, seen)?;
         Ok(Some(plan).filter(|_| stands))
     }
@@ -132,22 +123,17 @@ impl<'a> Adder<'a> {
         let view = View::read_as_holder(ctx, &all, &lease.record, lease.clock).await?;
         let clock = view.clock;
         let (targets, mut grants) = view.split()?;
-        let bases = targets
-            .into_iter()
-            .map(async |view| match view.base(ctx, clock).await {
-                Ok(base) => Ok((view, base)),
-                Err(error) => Err(error.at(view.target.arn())),
-            });
+        let bases = targets.into_iter().map(async |view| match view.base(ctx, clock).await {
+            Ok(base) => Ok((view, base)),
+            Err(error) => Err(error.at(view.target.arn())),
+        });
         let targets = try_join_all(bases).await?;
         if !grants.iter().any(|grant| grant.key == *key) {
             // INVARIANT (GrantPutAgain): an entry must not be in force without a grant.
             if holds(Invariant::GrantPutAgain) {
-                self.put_grant().await?;
+                ctx.aws.state.put_grant(key, ctx.request_id).await?;
             }
-            grants.push(Grant {
-                key: key.clone(),
-                granted_at: clock.now(),
-            });
+            grants.push(Grant { key: key.clone(), granted_at: clock.now() });
         }
         Plan::decide(ctx, key, &lease.record, grants, clock.now(), targets)
     }
@@ -159,15 +145,17 @@ impl<'a> Adder<'a> {
         stored: &StoredLease,
         plan: Option<Plan<'a>>,
     ) -> Result<Taken<'a>, Error> {
+        let Context { aws, request_id, .. } = self.ctx;
         let mut candidate = Candidate::new(self.ctx, Writer::Add);
+        let put = aws.state.put_grant(&self.request.key, request_id);
         let Some(mut plan) = plan else {
-            self.put_grant().await?;
+            put.await?;
             return self.wait(candidate).await;
         };
         let (mut record, now) = (candidate.record(stored), stored.clock.now());
         record.targets = with_intents(&record.targets, &mut plan.publications, Writer::Add, now);
         let noted = record.clone();
-        let (put, taken) = join(self.put_grant(), candidate.take(stored, record)).await;
+        let (put, taken) = join(put, candidate.take(stored, record)).await;
         match (put, taken?) {
             // Nobody of ours wrote since the lease was read, if it is as we noted it.
             (Ok(()), Some(lease)) if lease.record == noted => Ok(Taken::Planned(lease, plan)),
@@ -184,25 +172,11 @@ impl<'a> Adder<'a> {
 
     async fn wait(&self, mut candidate: Candidate<'a>) -> Result<Taken<'a>, Error> {
         let key = &self.request.key;
-        let waiter = Waiter {
-            object: &key.object(),
-            member: key.member.as_ref(),
-        };
+        let waiter = Waiter { object: &key.object(), member: key.member.as_ref() };
         Ok(match candidate.wait(Some(waiter), |_, _| {}).await? {
             Turn::Held(lease) => Taken::Anew(lease),
             Turn::Served(record) => Taken::Served(record),
         })
-    }
-
-    async fn put_grant(&self) -> Result<(), Error> {
-        let (state, key) = (&self.ctx.aws.state, &self.request.key);
-        match state.put_grant(key, self.ctx.request_id).await {
-            // INVARIANT (GrantPutOnce): of two puts the first may land after the grant was removed.
-            Err(Error::Busy(_)) if !holds(Invariant::GrantPutOnce) => {
-                state.put_grant(key, self.ctx.request_id).await
-            }
-            put => put,
-        }
     }
 
     /// PUBLISH, drop older objects of the entry, capture baselines; then the answer with its release.
@@ -217,35 +191,19 @@ impl<'a> Adder<'a> {
             return Err(self.refuse(lease, error).await.into());
         }
         let publications = &mut plan.publications;
-        publish(
-            ctx,
-            &mut lease,
-            publications,
-            &plan.edit,
-            Writer::Add,
-            noted,
-        )
-        .await;
+        publish(ctx, &mut lease, publications, &plan.edit, Writer::Add, noted).await;
         let targets = plan.outcomes();
-        let failed = plan
-            .publications
-            .iter_mut()
-            .filter_map(Publication::take_error);
+        let failed = plan.publications.iter_mut().filter_map(Publication::take_error);
         let errors: Vec<Error> = failed.collect();
         if let Some(error) = errors.first() {
             if self.leaves_no_grant(error) && !self.take_back().await {
                 return Err(self.keep_lease(lease, &plan).await.into());
             }
-            Release::new(ctx, lease, &plan.publications, Vec::new())
-                .run()
-                .await;
-            let done = targets
-                .into_iter()
-                .filter(|outcome| outcome.wrote)
-                .collect();
+            Release::new(ctx, lease, &plan.publications, Vec::new()).run().await;
+            let done = targets.into_iter().filter(|outcome| outcome.wrote).collect();
             return Err(PartialFailure { errors, done });
         }
-        let deleted = ctx.aws.state.delete_grants(&plan.older(key)).await;
+        let deleted = delete_grants(ctx, &mut lease, &plan.older(key)).await;
         if deleted.is_err() && holds(Invariant::DeleteFate) {
             return Err(self.keep_lease(lease, &plan).await.into());
         }
@@ -253,73 +211,6 @@ impl<'a> Adder<'a> {
         let served = plan.served(key, &ctx.config.gate_sids);
         let added = targets.iter().any(|outcome| outcome.wrote);
         let release = Some(Release::new(ctx, lease, &plan.publications, served));
-        Ok(AddReport {
-            targets,
-            added,
-            release,
-        })
-    }
-
-    /// The fate of a delete is not known: the lease runs out by itself, so that nobody works while it may land.
-    async fn keep_lease(&self, mut lease: Lease, plan: &Plan<'_>) -> Error {
-        // INVARIANT (DeleteFate): a delete that lands later may take away a grant that was put meanwhile.
-        let targets = targets_after(&lease, &plan.publications);
-        if let Err(e) = renew(self.ctx, &mut lease, targets).await {
-            tracing::warn!(
-                error = e.chain(),
-                "what was written was not noted in lease.json: {e}"
-            );
-        }
-        Error::Busy("S3 did not say whether it deleted an entry".to_owned())
-    }
-
-    /// Gives the lease back without having written. The grant of a definite refusal is deleted before that.
-    async fn refuse(&self, lease: Lease, error: Error) -> Error {
-        if self.leaves_no_grant(&error) && !self.take_back().await {
-            // INVARIANT (DeleteFate): the lease runs out before anybody else works.
-            return Error::Busy("S3 did not say whether it deleted an entry".to_owned());
-        }
-        Release::unwritten(self.ctx, lease).run().await;
-        error
-    }
-
-    /// A definite refusal leaves no new grant behind, and what is over the share is always taken back. A removed
-    /// member's grant does not count; only a holder of the lease may delete it.
-    fn leaves_no_grant(&self, error: &Error) -> bool {
-        match error {
-            Error::TooManyEntries { .. } => true,
-            Error::Unauthorized => false,
-            error => !error.is_transient() && !self.had_grant,
-        }
-    }
-
-    /// Deletes the own grant of a refused request; `false` when it may still be deleted later.
-    async fn take_back(&self) -> bool {
-        let network = self.request.key.network;
-        let deleted = self.ctx.aws.state.delete_grants([&self.request.key]).await;
-        let Err(e) = deleted else { return true };
-        tracing::warn!(
-            source.network = %network,
-            error = e.chain(),
-            "the grant of a refused request for {network} was not deleted: {e}"
-        );
-        !matches!(e, Error::Busy(_)) || !holds(Invariant::DeleteFate)
-    }
-}
-
-/// The answer to a caller whose grant another add has put in force.
-fn served(ctx: Context<'_>, record: &LeaseRecord) -> AddReport {
-    let outcome = |target: &Target| {
-        let version = record.target(target.arn()).last_version().ok().flatten();
-        TargetOutcome {
-            wrote: true,
-            ..TargetOutcome::unchanged(target, version)
-        }
-    };
-    let targets = ctx.config.targets.iter().map(outcome).collect();
-    AddReport {
-        targets,
-        added: true,
-        release: None,
+        Ok(AddReport { targets, added, release })
     }
 }

@@ -88,10 +88,7 @@ async fn before_us(
     if publication.intents.len() == 1 && seen.next() == version {
         return Ok(publication.base.clone());
     }
-    let read = async |id| {
-        ctx.read(ctx.aws.iam(target).version_document(target.arn(), id))
-            .await
-    };
+    let read = async |id| ctx.read(ctx.aws.iam(target).version_document(target.arn(), id)).await;
     let mut before = read(recorded_version(&first.base)?).await?;
     let mut gap: Vec<VersionId> = seen.between(version).collect();
     gap.reverse();
@@ -135,9 +132,7 @@ pub(super) async fn capture_policies(
     grants: &[Grant],
     clock: Clock,
 ) {
-    let firsts = publications
-        .iter_mut()
-        .filter(|publication| publication.captures);
+    let firsts = publications.iter_mut().filter(|publication| publication.captures);
     join_all(firsts.map(async |publication| {
         if let Err(e) = capture(ctx, publication, grants, clock).await {
             let arn = publication.target().arn();
@@ -160,12 +155,7 @@ async fn save(
     grants: &[Grant],
 ) -> Result<(), Error> {
     let baseline = captured(ctx, target, before, grants)?;
-    if ctx
-        .aws
-        .state
-        .create_baseline(target, &baseline.document)
-        .await?
-    {
+    if ctx.aws.state.create_baseline(target, &baseline.document).await? {
         let entries = baseline.gate.entries(&baseline.document);
         let entries: Vec<String> = entries.into_iter().map(|entry| entry.text).collect();
         tracing::warn!(

@@ -14,7 +14,7 @@ use allowlist::target::Target;
 use futures_util::future::join_all;
 
 use super::gap::MergeBase;
-use super::lease::{Candidate, Release, Turn, must_renew, renew};
+use super::lease::{Candidate, Release, Turn, delete_grants, renew};
 use super::publication::{Publication, targets_after};
 use super::publish::publish;
 use super::view::{TargetView, View, counted, networks};
@@ -59,10 +59,7 @@ impl Cut {
     fn ended(&self, ctx: Context<'_>, grants: &[Grant], now: i64, leased_at: i64) -> Vec<Grant> {
         let is_of = |grant: &&Grant, member: &Member| grant.key.member.as_ref() == Some(member);
         let chosen: Vec<&Grant> = match self {
-            Self::Reset => grants
-                .iter()
-                .filter(|grant| grant.granted_at <= leased_at)
-                .collect(),
+            Self::Reset => grants.iter().filter(|grant| grant.granted_at <= leased_at).collect(),
             Self::Expire => {
                 let newest = newest_of_each_entry(grants);
                 let over = |g: &&&Grant| g.has_ended(now, ctx.config.cutoff());
@@ -72,16 +69,11 @@ impl Cut {
             }
             Self::Remove(member, network) => {
                 let named = |g: &&Grant| network.is_none_or(|network| network == g.key.network);
-                grants
-                    .iter()
-                    .filter(|grant| is_of(grant, member))
-                    .filter(named)
-                    .collect()
+                grants.iter().filter(|grant| is_of(grant, member)).filter(named).collect()
             }
-            Self::RevokeNetworks(networks) => grants
-                .iter()
-                .filter(|grant| networks.contains(&grant.key.network))
-                .collect(),
+            Self::RevokeNetworks(networks) => {
+                grants.iter().filter(|grant| networks.contains(&grant.key.network)).collect()
+            }
             Self::RevokeMember(member) => {
                 grants.iter().filter(|grant| is_of(grant, member)).collect()
             }
@@ -93,18 +85,11 @@ impl Cut {
     fn edit(&self, ended: &[Grant], granted: Granted) -> Edit {
         match self {
             Self::Reset => Edit::Reset { granted },
-            Self::Rollback(older) => Edit::Rollback {
-                older: older.clone(),
-                granted,
-            },
-            Self::RevokeNetworks(networks) => Edit::Cut {
-                ended: networks.clone(),
-                granted,
-            },
-            Self::Expire | Self::Remove(..) | Self::RevokeMember(_) => Edit::Cut {
-                ended: networks_by_age(ended),
-                granted,
-            },
+            Self::Rollback(older) => Edit::Rollback { older: older.clone(), granted },
+            Self::RevokeNetworks(networks) => Edit::Cut { ended: networks.clone(), granted },
+            Self::Expire | Self::Remove(..) | Self::RevokeMember(_) => {
+                Edit::Cut { ended: networks_by_age(ended), granted }
+            }
         }
     }
 
@@ -160,23 +145,13 @@ pub fn cut<'f>(
                 return Ok(nothing(listing.grants));
             }
         }
-        if dry_run {
-            rehearse(ctx, targets, cut).await
-        } else {
-            execute(ctx, targets, cut).await
-        }
+        if dry_run { rehearse(ctx, targets, cut).await } else { execute(ctx, targets, cut).await }
     })
 }
 
 fn nothing(remaining: Vec<Grant>) -> CutReport {
     let (targets, ended, baselines) = (Vec::new(), Vec::new(), Vec::new());
-    CutReport {
-        targets,
-        ended,
-        remaining,
-        baselines,
-        release: None,
-    }
+    CutReport { targets, ended, remaining, baselines, release: None }
 }
 
 /// Tells what [`execute`] would do.
@@ -196,26 +171,14 @@ async fn rehearse(
     };
     let targets: Vec<TargetOutcome> = plan.publications.iter().map(would).collect();
     let (ended, remaining, baselines) = (plan.ended, plan.remaining, plan.baselines);
-    finish(
-        plan.errors,
-        CutReport {
-            targets,
-            ended,
-            remaining,
-            baselines,
-            release: None,
-        },
-    )
+    finish(plan.errors, CutReport { targets, ended, remaining, baselines, release: None })
 }
 
 fn finish(errors: Vec<Error>, report: CutReport) -> Result<CutReport, PartialFailure> {
     if errors.is_empty() {
         Ok(report)
     } else {
-        Err(PartialFailure {
-            errors,
-            done: report.targets,
-        })
+        Err(PartialFailure { errors, done: report.targets })
     }
 }
 
@@ -227,9 +190,7 @@ async fn execute(
 ) -> Result<CutReport, PartialFailure> {
     check_baselines(ctx, targets).await?;
     let mut candidate = Candidate::new(ctx, Writer::Reset);
-    let turn = candidate
-        .wait(None, |stored, record| cut.prepare(stored, record))
-        .await?;
+    let turn = candidate.wait(None, |stored, record| cut.prepare(stored, record)).await?;
     let Turn::Held(mut lease) = turn else {
         return Err(Error::Busy("the lease was not had".to_owned()).into());
     };
@@ -240,21 +201,11 @@ async fn execute(
             return Err(error.into());
         }
     };
+    let ended: Vec<GrantKey> = plan.ended.iter().map(|grant| grant.key.clone()).collect();
     if !holds(Invariant::PublishThenDelete) {
-        ctx.aws
-            .state
-            .delete_grants(plan.ended.iter().map(|grant| &grant.key))
-            .await?;
+        delete_grants(ctx, &mut lease, &ended).await?;
     }
-    publish(
-        ctx,
-        &mut lease,
-        &mut plan.publications,
-        &plan.edit,
-        Writer::Reset,
-        false,
-    )
-    .await;
+    publish(ctx, &mut lease, &mut plan.publications, &plan.edit, Writer::Reset, false).await;
     plan.take_errors();
     // INVARIANT (SettleThenDelete): a dead holder's intent must not bring an entry back without its grant.
     if plan.publications.iter().any(Publication::wrote) && holds(Invariant::SettleThenDelete) {
@@ -262,16 +213,8 @@ async fn execute(
         renew(ctx, &mut lease, targets).await?;
     }
     // INVARIANT (PublishThenDelete): no entry is in force without a grant.
-    if !plan.keeps_grants && !plan.ended.is_empty() {
-        if must_renew(lease.ends) {
-            let targets = lease.record.targets.clone();
-            renew(ctx, &mut lease, targets).await?;
-        }
-        let deleted = ctx
-            .aws
-            .state
-            .delete_grants(plan.ended.iter().map(|grant| &grant.key))
-            .await;
+    if !plan.keeps_grants {
+        let deleted = delete_grants(ctx, &mut lease, &ended).await;
         // INVARIANT (DeleteFate): a delete that lands later may take away a grant that was put meanwhile. The lease
         // runs out by itself.
         if let Err(error) = deleted
@@ -280,30 +223,16 @@ async fn execute(
             return Err(error.into());
         }
     }
-    let outcomes = plan
-        .publications
-        .iter()
-        .filter(|publication| !publication.has_failed());
-    let targets = outcomes
-        .map(|publication| publication.outcome(&plan.grants))
-        .collect();
+    let outcomes = plan.publications.iter().filter(|publication| !publication.has_failed());
+    let targets = outcomes.map(|publication| publication.outcome(&plan.grants)).collect();
     let release = Release::new(ctx, lease, &plan.publications, Vec::new());
     let (ended, remaining, baselines) = (plan.ended, plan.remaining, plan.baselines);
     if plan.errors.is_empty() {
         let release = Some(release);
-        return Ok(CutReport {
-            targets,
-            ended,
-            remaining,
-            baselines,
-            release,
-        });
+        return Ok(CutReport { targets, ended, remaining, baselines, release });
     }
     release.run().await;
-    Err(PartialFailure {
-        errors: plan.errors,
-        done: targets,
-    })
+    Err(PartialFailure { errors: plan.errors, done: targets })
 }
 
 /// Without any usable baseline nothing is done, and the grants stay.
@@ -311,12 +240,7 @@ async fn check_baselines(ctx: Context<'_>, targets: &[&Target]) -> Result<(), Pa
     let check = async |target: &&Target| {
         let text = ctx.read(ctx.aws.state.baseline(target)).await?;
         let (record, current) = (allowlist::lease::TargetRecord::default(), None);
-        let view = TargetView {
-            target,
-            record,
-            baseline: text,
-            current,
-        };
+        let view = TargetView { target, record, baseline: text, current };
         view.usable_baseline(ctx).map_err(|e| e.at(target.arn()))
     };
     let checked = join_all(targets.iter().map(check)).await;
@@ -324,10 +248,7 @@ async fn check_baselines(ctx: Context<'_>, targets: &[&Target]) -> Result<(), Pa
         return Ok(());
     }
     let errors = checked.into_iter().filter_map(Result::err).collect();
-    Err(PartialFailure {
-        errors,
-        done: Vec::new(),
-    })
+    Err(PartialFailure { errors, done: Vec::new() })
 }
 
 /// What a holder of the lease sees and decides.
@@ -362,20 +283,13 @@ impl<'a> Plan<'a> {
         view: View<'a>,
         leased_at: i64,
     ) -> Self {
-        let View {
-            targets,
-            grants,
-            clock,
-            ..
-        } = view;
+        let View { targets, grants, clock, .. } = view;
         let now = clock.now();
         let ended = cut.ended(ctx, &grants, now, leased_at);
         let is_ended = |grant: &Grant| ended.iter().any(|end| end.key == grant.key);
         let remaining: Vec<Grant> = grants.iter().filter(|g| !is_ended(g)).cloned().collect();
         let mut plan = Self {
-            edit: Edit::Reset {
-                granted: Granted::default(),
-            },
+            edit: Edit::Reset { granted: Granted::default() },
             publications: Vec::new(),
             ended,
             remaining,
@@ -395,13 +309,9 @@ impl<'a> Plan<'a> {
         let mut listed: HashSet<Network> = HashSet::new();
         for found in found.await {
             match found {
-                Ok((
-                    _,
-                    _,
-                    MergeBase {
-                        unread: Some(id), ..
-                    },
-                )) if holds(Invariant::CutFailsOnUnread) => {
+                Ok((_, _, MergeBase { unread: Some(id), .. }))
+                    if holds(Invariant::CutFailsOnUnread) =>
+                {
                     plan.fail(Error::Busy(format!("version {id} cannot be read yet")));
                 }
                 Ok((target, baseline, base)) => {
@@ -417,9 +327,7 @@ impl<'a> Plan<'a> {
         let live = if holds(Invariant::CutPublishesGrants) {
             live
         } else {
-            live.into_iter()
-                .filter(|grant| listed.contains(&grant.key.network))
-                .collect()
+            live.into_iter().filter(|grant| listed.contains(&grant.key.network)).collect()
         };
         plan.edit = cut.edit(&plan.ended, Granted::new(&live, ctx.config.cutoff()));
         for (view, baseline, base) in looked_at {

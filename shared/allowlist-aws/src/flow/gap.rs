@@ -38,11 +38,7 @@ impl TargetView<'_> {
         let force = !current.is_certain || !self.record.pending.is_empty();
         let document = current.document.clone();
         let (Some(versions), Some(first)) = (&current.versions, self.record.pending.first()) else {
-            return Ok(MergeBase {
-                document,
-                force,
-                unread: None,
-            });
+            return Ok(MergeBase { document, force, unread: None });
         };
         let gap = Gap {
             target: self.target,
@@ -60,11 +56,7 @@ impl TargetView<'_> {
             Found::Nothing => (self.before(ctx, first).await?, None),
             Found::Unread(id) => (self.before(ctx, first).await?, Some(id)),
         };
-        Ok(MergeBase {
-            document,
-            force,
-            unread,
-        })
+        Ok(MergeBase { document, force, unread })
     }
 
     /// The document that an intent was decided on, or what is in force where that version is gone.
@@ -73,15 +65,9 @@ impl TargetView<'_> {
         let base = recorded_version(&intent.base)?;
         let read = match self.record.document()? {
             Some(known) if self.record.last_version()? == Some(base) => Some(known),
-            _ => {
-                ctx.read(iam.version_document(self.target.arn(), base))
-                    .await?
-            }
+            _ => ctx.read(iam.version_document(self.target.arn(), base)).await?,
         };
-        read.map_or_else(
-            || self.current().map(|current| current.document.clone()),
-            Ok,
-        )
+        read.map_or_else(|| self.current().map(|current| current.document.clone()), Ok)
     }
 }
 
@@ -134,28 +120,19 @@ pub async fn foreign(ctx: Context<'_>, gap: &Gap<'_>) -> Result<GapReading, Erro
             // INVARIANT (SkipOwn): a version of ours hides the colleague's edit below it.
             Some(document) if is_own(gap.intents, id, gap.target, &document)? => own.push(document),
             Some(document) => {
-                return Ok(GapReading {
-                    found: Found::Foreign(id, document),
-                    own,
-                });
+                return Ok(GapReading { found: Found::Foreign(id, document), own });
             }
             // INVARIANT (UnreadStays): it is most likely not deleted but not visible yet.
             None if gap.is_old || !holds(Invariant::UnreadStays) => {}
             None => {
-                return Ok(GapReading {
-                    found: Found::Unread(id),
-                    own,
-                });
+                return Ok(GapReading { found: Found::Unread(id), own });
             }
         }
         if !holds(Invariant::SkipOwn) {
             break;
         }
     }
-    Ok(GapReading {
-        found: Found::Nothing,
-        own,
-    })
+    Ok(GapReading { found: Found::Nothing, own })
 }
 
 /// The document of a version that IAM may not show to everybody yet, asked for as long as the gap says.

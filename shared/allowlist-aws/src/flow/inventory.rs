@@ -86,10 +86,7 @@ async fn read<'a>(
     let stored = ctx.read(ctx.aws.state.lease()).await?;
     let view = View::read_as_holder(ctx, targets, &stored.record, stored.clock).await?;
     report_foreign_objects(&view.foreign_objects);
-    Ok((
-        view.targets.into_iter().collect::<Result<_, _>>()?,
-        view.grants,
-    ))
+    Ok((view.targets.into_iter().collect::<Result<_, _>>()?, view.grants))
 }
 
 fn list(ctx: Context<'_>, view: &TargetView<'_>, grants: &[Grant]) -> Result<Inventory, Error> {
@@ -102,10 +99,8 @@ fn list(ctx: Context<'_>, view: &TargetView<'_>, grants: &[Grant]) -> Result<Inv
     let permanent: HashSet<String> = permanent.iter().map(Entry::identity).collect();
     let cutoff = ctx.config.cutoff();
     let describe = |entry: Entry| {
-        let granted: Vec<&Grant> = grants
-            .iter()
-            .filter(|grant| Some(grant.key.network) == entry.network)
-            .collect();
+        let granted: Vec<&Grant> =
+            grants.iter().filter(|grant| Some(grant.key.network) == entry.network).collect();
         let origin = if permanent.contains(&entry.identity()) {
             EntryOrigin::Permanent
         } else if granted.is_empty() {
@@ -113,10 +108,8 @@ fn list(ctx: Context<'_>, view: &TargetView<'_>, grants: &[Grant]) -> Result<Inv
         } else {
             EntryOrigin::Granted
         };
-        let mut members: Vec<Member> = granted
-            .iter()
-            .filter_map(|grant| grant.key.member.clone())
-            .collect();
+        let mut members: Vec<Member> =
+            granted.iter().filter_map(|grant| grant.key.member.clone()).collect();
         members.sort();
         members.dedup();
         // One grant without an end keeps the entry until the reset.
@@ -171,23 +164,14 @@ pub async fn baseline_candidate(
     let rules = ctx.rules(target, None);
     let replaces = before.map(|before| {
         let changed = difference(&rules, &before, &baseline.document, &[]);
-        (
-            changed,
-            statement_difference(&before, &baseline.document, sids),
-        )
+        (changed, statement_difference(&before, &baseline.document, sids))
     });
-    Ok(BaselineCandidate {
-        object: target.baseline_object(),
-        baseline,
-        replaces,
-    })
+    Ok(BaselineCandidate { object: target.baseline_object(), baseline, replaces })
 }
 
 async fn in_force_without_grants(ctx: Context<'_>, target: &Target) -> Result<Document, Error> {
     let (targets, grants) = read(ctx, &[target]).await?;
-    let view = targets
-        .first()
-        .ok_or_else(|| Error::Busy("the target was not seen".to_owned()))?;
+    let view = targets.first().ok_or_else(|| Error::Busy("the target was not seen".to_owned()))?;
     let document = without_cutoff(&view.current().map_err(|e| e.at(target.arn()))?.document);
     let gate = Gate::find(&document, &ctx.config.gate_sids).map_err(|e| e.at(target.arn()))?;
     let permanent: HashSet<_> = view

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use allowlist::error::Error;
-use allowlist::grant::{Member, is_void};
+use allowlist::grant::{GrantKey, Member, is_void};
 use allowlist::invariant::{Invariant, holds};
 use allowlist::lease::{LeaseRecord, RENEW_BELOW, TargetRecord, Writer};
 use futures_util::future::join_all;
@@ -56,12 +56,7 @@ impl<'a> Candidate<'a> {
     #[must_use]
     pub fn new(ctx: Context<'a>, writer: Writer) -> Self {
         let nonce = format!("{}-{:016x}", ctx.request_id, fastrand::u64(..));
-        Self {
-            ctx,
-            nonce,
-            writer,
-            first_attempt: None,
-        }
+        Self { ctx, nonce, writer, first_attempt: None }
     }
 
     /// The record that takes the lease over what was read: everything known stays, nobody is served yet.
@@ -105,9 +100,7 @@ impl<'a> Candidate<'a> {
         let mut middle = Duration::from_millis(30);
         loop {
             if ctx.time_left() < LEAST_TIME {
-                return Err(Error::Busy(
-                    "somebody else is changing the allow list".to_owned(),
-                ));
+                return Err(Error::Busy("somebody else is changing the allow list".to_owned()));
             }
             let stored = ctx.read(ctx.aws.state.lease()).await?;
             if let Some(waiter) = waiter {
@@ -118,9 +111,7 @@ impl<'a> Candidate<'a> {
                     return Ok(Turn::Served(stored.record));
                 }
             }
-            let ours = self
-                .first_attempt
-                .and_then(|since| stored.held_by(&self.nonce, since));
+            let ours = self.first_attempt.and_then(|since| stored.held_by(&self.nonce, since));
             if let Some(lease) = ours.filter(|_| holds(Invariant::NonceSettles)) {
                 return Ok(Turn::Held(lease));
             }
@@ -160,18 +151,29 @@ pub async fn renew(
     lease: &mut Lease,
     targets: BTreeMap<String, TargetRecord>,
 ) -> Result<(), Error> {
-    let record = LeaseRecord {
-        until: until(),
-        targets,
-        ..lease.record.clone()
-    };
+    let record = LeaseRecord { until: until(), targets, ..lease.record.clone() };
     if ctx.aws.state.update_lease(lease, record).await? {
         Ok(())
     } else {
-        Err(Error::Busy(
-            "the lease ran out and somebody else took it".to_owned(),
-        ))
+        Err(Error::Busy("the lease ran out and somebody else took it".to_owned()))
     }
+}
+
+/// Deletes grants under the lease, by the six-second rule like any write.
+///
+/// # Errors
+/// [`Error::Busy`] when the lease is no longer ours, or when a delete was not answered; as
+/// [`crate::aws::state_bucket::StateBucket::delete_grants`].
+pub async fn delete_grants(
+    ctx: Context<'_>,
+    lease: &mut Lease,
+    keys: &[GrantKey],
+) -> Result<(), Error> {
+    if !keys.is_empty() && must_renew(lease.ends) {
+        let targets = lease.record.targets.clone();
+        renew(ctx, lease, targets).await?;
+    }
+    ctx.aws.state.delete_grants(keys).await
 }
 
 /// RELEASE: what is left to do when the change is in force and verified. Nobody's answer depends on it, so a function
@@ -205,18 +207,9 @@ impl Release {
         if accounted || !holds(Invariant::AllAccounted) {
             record.nonce = None;
         }
-        let prunes = publications
-            .iter()
-            .filter_map(Publication::to_prune)
-            .collect();
+        let prunes = publications.iter().filter_map(Publication::to_prune).collect();
         let deadline = ctx.deadline;
-        Self {
-            aws: ctx.aws.clone(),
-            lease,
-            record,
-            prunes,
-            deadline,
-        }
+        Self { aws: ctx.aws.clone(), lease, record, prunes, deadline }
     }
 
     /// Prepares the release of a lease under which nothing was written.

@@ -31,6 +31,7 @@ mod plan;
 pub mod publication;
 pub mod publish;
 pub mod reads;
+mod refuse;
 pub mod remove;
 pub mod reset;
 pub mod revoke;
@@ -112,10 +113,7 @@ pub struct PartialFailure {
 
 impl From<Error> for PartialFailure {
     fn from(error: Error) -> Self {
-        Self {
-            errors: vec![error],
-            done: Vec::new(),
-        }
+        Self { errors: vec![error], done: Vec::new() }
     }
 }
 
@@ -131,13 +129,7 @@ impl std::fmt::Display for PartialFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let reasons: Vec<String> = self.errors.iter().map(Error::chain).collect();
         write!(f, "not everything was done: {}", reasons.join("; "))?;
-        match self
-            .done
-            .iter()
-            .map(|outcome| outcome.arn.as_str())
-            .collect::<Vec<_>>()
-            .as_slice()
-        {
+        match self.done.iter().map(|outcome| outcome.arn.as_str()).collect::<Vec<_>>().as_slice() {
             [] => Ok(()),
             done => write!(f, " (done all the same: {})", done.join(", ")),
         }
@@ -166,21 +158,14 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn rules(&self, target: &'a Target, baseline: Option<Baseline>) -> TargetRules<'a> {
         let (sids, limit) = (&self.config.gate_sids, self.config.limit(target));
-        TargetRules {
-            target,
-            sids,
-            limit,
-            baseline,
-        }
+        TargetRules { target, sids, limit, baseline }
     }
 
     /// Notifies the topic, where there is one, of what was changed. The change stands whatever becomes of that: a notice
     /// that could not be sent is logged as an error.
     pub async fn notify(&self, notices: &[Notice<'_>]) {
         let Some(topic) = &self.aws.topic else { return };
-        let timeout = self
-            .time_left()
-            .clamp(Duration::from_millis(500), NOTICE_TIMEOUT);
+        let timeout = self.time_left().clamp(Duration::from_millis(500), NOTICE_TIMEOUT);
         let notify = async |notice: &Notice<'_>| {
             let published = tokio::time::timeout(timeout, topic.publish(notice)).await;
             let error = match published {
@@ -227,6 +212,5 @@ pub fn time_until(
     longest: Duration,
 ) -> Duration {
     let end = SystemTime::UNIX_EPOCH + Duration::from_millis(deadline);
-    end.duration_since(now)
-        .map_or(longest, |left| left.saturating_sub(reserve).min(longest))
+    end.duration_since(now).map_or(longest, |left| left.saturating_sub(reserve).min(longest))
 }

@@ -53,10 +53,7 @@ impl<'a> Plan<'a> {
             return Err(not_counted(ctx, own, &grants, &counted));
         }
         let granted = Granted::new(&counted, ctx.config.cutoff());
-        let edit = Edit::Add {
-            own: own.network,
-            granted,
-        };
+        let edit = Edit::Add { own: own.network, granted };
         let mut publications = Vec::new();
         for (view, base) in targets {
             let arn = view.target.arn();
@@ -64,45 +61,27 @@ impl<'a> Plan<'a> {
             let rules = ctx.rules(view.target, baseline);
             publications.push(Publication::decide(rules, view, base, &edit, &counted)?);
         }
-        Ok(Self {
-            edit,
-            publications,
-            counted,
-            grants,
-        })
+        Ok(Self { edit, publications, counted, grants })
     }
 
     /// The older objects of an entry, which its new one replaces.
     pub(super) fn older(&self, own: &GrantKey) -> Vec<GrantKey> {
         let is_older = |key: &&GrantKey| key.is_same_entry(own) && *key != own;
-        self.grants
-            .iter()
-            .map(|grant| &grant.key)
-            .filter(is_older)
-            .cloned()
-            .collect()
+        self.grants.iter().map(|grant| &grant.key).filter(is_older).cloned().collect()
     }
 
     /// What the publications have come to, with whom each new entry belongs to.
     pub(super) fn outcomes(&self) -> Vec<TargetOutcome> {
         let mut members: BTreeMap<Network, Vec<Member>> = BTreeMap::new();
         for grant in &self.counted {
-            members
-                .entry(grant.key.network)
-                .or_default()
-                .extend(grant.key.member.clone());
+            members.entry(grant.key.network).or_default().extend(grant.key.member.clone());
         }
         let listed = |entry: &String| {
             let parsed: Option<Network> = entry.parse().ok();
-            let mut members = parsed
-                .and_then(|n| members.get(&n).cloned())
-                .unwrap_or_default();
+            let mut members = parsed.and_then(|n| members.get(&n).cloned()).unwrap_or_default();
             members.sort();
             members.dedup();
-            Addition {
-                network: entry.clone(),
-                members,
-            }
+            Addition { network: entry.clone(), members }
         };
         let outcome = |publication: &Publication<'_>| {
             let mut outcome = publication.outcome(&[]);
@@ -122,23 +101,16 @@ impl<'a> Plan<'a> {
         }
         let coverage = |publication: &Publication<'_>| {
             let gate = Gate::find(&publication.new, sids);
-            gate.map(|gate| gate.coverage(&publication.new))
-                .unwrap_or_default()
+            gate.map(|gate| gate.coverage(&publication.new)).unwrap_or_default()
         };
         let lists: Vec<_> = self.publications.iter().map(coverage).collect();
         let is_alone = |key: &&GrantKey| {
-            let same = self
-                .grants
-                .iter()
-                .filter(|other| other.key.is_same_entry(key));
+            let same = self.grants.iter().filter(|other| other.key.is_same_entry(key));
             *key == own || same.count() == 1
         };
         let is_covered = |key: &&GrantKey| lists.iter().all(|list| list.covers(&key.network));
         let keys = self.counted.iter().map(|grant| &grant.key);
-        keys.filter(is_covered)
-            .filter(is_alone)
-            .map(GrantKey::object)
-            .collect()
+        keys.filter(is_covered).filter(is_alone).map(GrantKey::object).collect()
     }
 }
 
@@ -148,19 +120,10 @@ fn not_counted(ctx: Context<'_>, own: &GrantKey, grants: &[Grant], counted: &[Gr
         return Error::Busy("a newer request for the same network was made".to_owned());
     }
     let is_own = |grant: &&Grant| grant.key.member == own.member;
-    let networks: HashSet<Network> = grants
-        .iter()
-        .filter(is_own)
-        .map(|grant| grant.key.network)
-        .collect();
-    let held = networks
-        .iter()
-        .filter(|network| **network != own.network)
-        .count();
-    Error::TooManyEntries {
-        held,
-        limit: ctx.config.max_grants_per_member,
-    }
+    let networks: HashSet<Network> =
+        grants.iter().filter(is_own).map(|grant| grant.key.network).collect();
+    let held = networks.iter().filter(|network| **network != own.network).count();
+    Error::TooManyEntries { held, limit: ctx.config.max_grants_per_member }
 }
 
 /// The baseline that a decision needs: with a cutoff the stored one, or the one that is about to be captured.

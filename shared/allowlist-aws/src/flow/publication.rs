@@ -30,19 +30,14 @@ pub struct Versions {
 impl Versions {
     fn new(listed: &allowlist::Versions) -> Self {
         let existing = listed.ids.iter().copied().chain([listed.default]).collect();
-        Self {
-            existing,
-            gone: BTreeSet::new(),
-            default: listed.default,
-        }
+        Self { existing, gone: BTreeSet::new(), default: listed.default }
     }
 
     /// Adds what a list shows. It may be stale: what is known to be gone stays so.
     pub(super) fn learn(&mut self, listed: &allowlist::Versions) {
         // INVARIANT (GoneStaysGone): a stale list would have the same version deleted again and again.
         if holds(Invariant::GoneStaysGone) {
-            self.existing
-                .extend(listed.ids.iter().filter(|id| !self.gone.contains(id)));
+            self.existing.extend(listed.ids.iter().filter(|id| !self.gone.contains(id)));
             self.default = self.default.max(listed.default);
         } else {
             self.existing = listed.ids.iter().copied().collect();
@@ -80,11 +75,7 @@ impl Versions {
     /// The next version to prune, if there are more than should remain.
     #[must_use]
     pub fn surplus(&self) -> Option<VersionId> {
-        if self.existing.len() > VERSIONS_AFTER_PRUNE {
-            self.oldest()
-        } else {
-            None
-        }
+        if self.existing.len() > VERSIONS_AFTER_PRUNE { self.oldest() } else { None }
     }
 
     /// The ids that are left.
@@ -153,9 +144,7 @@ impl<'a> Publication<'a> {
         let (record, captures) = (view.record.clone(), view.baseline.is_none());
         let current = view.current().map_err(|e| e.at(view.target.arn()))?.clone();
         let target = rules.target;
-        let new = edit
-            .apply(&rules, &base.document)
-            .map_err(|e| e.at(target.arn()))?;
+        let new = edit.apply(&rules, &base.document).map_err(|e| e.at(target.arn()))?;
         let is_unchanged = target.is_same(&new, &current.document) && !base.force;
         Ok(Self {
             keys: granted.iter().map(|grant| grant.key.object()).collect(),
@@ -184,10 +173,7 @@ impl<'a> Publication<'a> {
     /// Whether something was written, and is in force.
     #[must_use]
     pub fn wrote(&self) -> bool {
-        matches!(
-            self.result,
-            Some(Ok(Published::Verified(_) | Published::Unverified(_)))
-        )
+        matches!(self.result, Some(Ok(Published::Verified(_) | Published::Unverified(_))))
     }
 
     /// Whether a version that may have been overtaken cannot be read yet.
@@ -216,10 +202,7 @@ impl<'a> Publication<'a> {
     /// The version that was in force before; `None` for a role.
     #[must_use]
     pub fn version_before(&self) -> Option<VersionId> {
-        self.current
-            .versions
-            .as_ref()
-            .map(|versions| versions.default)
+        self.current.versions.as_ref().map(|versions| versions.default)
     }
 
     /// Whether the target was left as it was, or its state is not known.
@@ -294,9 +277,7 @@ impl<'a> Publication<'a> {
 
     /// Goes on with a document that was merged onto an overtaken one: what is in force now is our last version.
     pub(super) fn merge(&mut self, merged: Document, writer: Writer, at: i64) {
-        let last = self
-            .seen
-            .map_or_else(|| self.replaced.clone(), |id| id.to_string());
+        let last = self.seen.map_or_else(|| self.replaced.clone(), |id| id.to_string());
         self.intents.push(Intent {
             seen: last.clone(),
             base: last,
@@ -310,11 +291,7 @@ impl<'a> Publication<'a> {
 
     /// Whether it is certain that nothing was written.
     fn wrote_nothing(&self) -> bool {
-        let newest = self
-            .current
-            .versions
-            .as_ref()
-            .map(allowlist::Versions::newest);
+        let newest = self.current.versions.as_ref().map(allowlist::Versions::newest);
         self.unanswered == 0
             && self.seen == newest
             && self.replaced == self.target().fingerprint(&self.current.document)
@@ -328,10 +305,7 @@ impl<'a> Publication<'a> {
 
     /// What `lease.json` is to say about the target from now on.
     fn record_after(&self, now: i64) -> TargetRecord {
-        let kept = || TargetRecord {
-            pending: noted(&self.intents),
-            ..self.record.clone()
-        };
+        let kept = || TargetRecord { pending: noted(&self.intents), ..self.record.clone() };
         match &self.result {
             Some(Ok(Published::Unchanged)) => self.record.clone(),
             Some(Ok(Published::Verified(id))) => {
@@ -347,17 +321,9 @@ impl<'a> Publication<'a> {
                 TargetRecord {
                     last_at: now,
                     doc: Some(self.new.render()),
-                    ids: self
-                        .versions
-                        .as_ref()
-                        .map(Versions::ids)
-                        .unwrap_or_default(),
+                    ids: self.versions.as_ref().map(Versions::ids).unwrap_or_default(),
                     replaced: self.replaced_after(&last),
-                    pending: if self.unanswered == 0 {
-                        Vec::new()
-                    } else {
-                        noted(&strays)
-                    },
+                    pending: if self.unanswered == 0 { Vec::new() } else { noted(&strays) },
                     last: Some(last),
                 }
             }
@@ -384,11 +350,7 @@ impl<'a> Publication<'a> {
 /// Intents as `lease.json` notes them.
 fn noted(intents: &[Intent]) -> Vec<Intent> {
     // INVARIANT (IntentFirst): who finds an intent knows that what is in force may be unverified.
-    if holds(Invariant::IntentFirst) {
-        intents.to_vec()
-    } else {
-        Vec::new()
-    }
+    if holds(Invariant::IntentFirst) { intents.to_vec() } else { Vec::new() }
 }
 
 /// The targets of `lease.json` with the intents of what is about to be written.
@@ -400,9 +362,7 @@ pub fn with_intents(
     now: i64,
 ) -> BTreeMap<String, TargetRecord> {
     for publication in publications.iter_mut().filter(|p| p.result.is_none()) {
-        publication
-            .intents
-            .push(publication.first_intent(writer, now));
+        publication.intents.push(publication.first_intent(writer, now));
     }
     with_noted(targets, publications)
 }
@@ -413,9 +373,7 @@ pub(super) fn with_noted(
 ) -> BTreeMap<String, TargetRecord> {
     let mut targets = targets.clone();
     for publication in publications.iter().filter(|p| !p.intents.is_empty()) {
-        let record = targets
-            .entry(publication.target().arn().to_owned())
-            .or_default();
+        let record = targets.entry(publication.target().arn().to_owned()).or_default();
         record.pending = noted(&publication.intents);
     }
     targets

@@ -48,13 +48,10 @@ pub fn publish<'f, 'a: 'f>(
             to_note = false;
             let (ends, now) = (lease.ends, lease.clock.now());
             let attempts =
-                publications
-                    .iter_mut()
-                    .filter(|p| p.result.is_none())
-                    .map(async |publication| {
-                        let outcome = publication.attempt(ctx, ends).await;
-                        (publication, outcome)
-                    });
+                publications.iter_mut().filter(|p| p.result.is_none()).map(async |publication| {
+                    let outcome = publication.attempt(ctx, ends).await;
+                    (publication, outcome)
+                });
             for (publication, outcome) in join_all(attempts).await {
                 let arn = publication.target().arn();
                 publication.result = match outcome {

@@ -3,11 +3,13 @@
 use allowlist::error::Error;
 use allowlist::grant::{Grant, Member, is_void};
 use allowlist::invariant::{Invariant, holds};
+use allowlist::lease::LeaseRecord;
+use allowlist::target::Target;
 use futures_util::future::join;
 
-use super::Context;
 use super::add::{AddReport, AddRequest};
 use super::view::{Admission, TargetView};
+use super::{Context, TargetOutcome};
 use crate::aws::lease::StoredLease;
 
 /// Who the caller is, with the lease read beside it. S3 only: a stranger never causes an IAM call.
@@ -52,10 +54,7 @@ pub(super) async fn already_allowed(
     if stored.record.is_cutting() && holds(Invariant::NoAnswerDuringCut) {
         return Ok(None);
     }
-    let entry: Vec<&Grant> = grants
-        .iter()
-        .filter(|grant| grant.key.is_same_entry(key))
-        .collect();
+    let entry: Vec<&Grant> = grants.iter().filter(|grant| grant.key.is_same_entry(key)).collect();
     let is_alone = matches!(entry.as_slice(), [own] if own.key == *key
         && !own.has_ended(now, ctx.config.cutoff())
         && !is_void(&stored.record.void, key.member.as_ref(), own.granted_at));
@@ -83,9 +82,15 @@ pub(super) async fn already_allowed(
         }
     }
     let targets = targets.iter().map(TargetView::outcome).collect();
-    Ok(Some(AddReport {
-        targets,
-        added: false,
-        release: None,
-    }))
+    Ok(Some(AddReport { targets, added: false, release: None }))
+}
+
+/// The answer to a caller whose grant another add has put in force.
+pub(super) fn served(ctx: Context<'_>, record: &LeaseRecord) -> AddReport {
+    let outcome = |target: &Target| {
+        let version = record.target(target.arn()).last_version().ok().flatten();
+        TargetOutcome { wrote: true, ..TargetOutcome::unchanged(target, version) }
+    };
+    let targets = ctx.config.targets.iter().map(outcome).collect();
+    AddReport { targets, added: true, release: None }
 }

@@ -60,11 +60,8 @@ pub async fn remove(
     let mut ended: Vec<Network> = report.ended.iter().map(|grant| grant.key.network).collect();
     ended.sort();
     ended.dedup();
-    let others: Vec<&Network> = report
-        .remaining
-        .iter()
-        .map(|grant: &Grant| &grant.key.network)
-        .collect();
+    let others: Vec<&Network> =
+        report.remaining.iter().map(|grant: &Grant| &grant.key.network).collect();
     let reason = |network: &Network| {
         if permanent.iter().any(|entry| entry.covers(network)) {
             Some(Kept::Permanent)
@@ -77,40 +74,20 @@ pub async fn remove(
     // A network that was never theirs may still be on the list: then the answer says why.
     let asked = network.filter(|_| ended.is_empty());
     let looked_at = ended.iter().chain(&asked).copied();
-    let kept = looked_at
-        .filter_map(|network| Some((network, reason(&network)?)))
-        .collect();
-    let removed = ended
-        .iter()
-        .filter(|network| reason(network).is_none())
-        .copied()
-        .collect();
+    let kept = looked_at.filter_map(|network| Some((network, reason(&network)?))).collect();
+    let removed = ended.iter().filter(|network| reason(network).is_none()).copied().collect();
     let targets = if report.targets.is_empty() {
-        targets
-            .into_iter()
-            .map(|target| TargetOutcome::unchanged(target, None))
-            .collect()
+        targets.into_iter().map(|target| TargetOutcome::unchanged(target, None)).collect()
     } else {
         report.targets
     };
-    Ok(RemoveReport {
-        removed,
-        kept,
-        targets,
-        release: report.release,
-    })
+    Ok(RemoveReport { removed, kept, targets, release: report.release })
 }
 
 /// The networks on any baseline; none of one that is missing or unusable.
 async fn permanent(ctx: Context<'_>) -> Result<Vec<Network>, Error> {
-    let texts = ctx
-        .config
-        .targets
-        .iter()
-        .map(|target| ctx.read(ctx.aws.state.baseline(target)));
+    let texts = ctx.config.targets.iter().map(|target| ctx.read(ctx.aws.state.baseline(target)));
     let documents = try_join_all(texts).await?.into_iter().flatten();
     let documents = documents.filter_map(|text| Document::parse(&text).ok());
-    Ok(documents
-        .flat_map(|document| networks(&document, &ctx.config.gate_sids))
-        .collect())
+    Ok(documents.flat_map(|document| networks(&document, &ctx.config.gate_sids)).collect())
 }

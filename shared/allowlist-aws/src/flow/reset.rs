@@ -17,10 +17,7 @@ pub async fn reset(ctx: Context<'_>, dry_run: bool) -> Result<CutReport, Partial
         Ok(report) => &report.targets,
         Err(failure) => &failure.done,
     };
-    for outcome in done
-        .iter()
-        .filter(|outcome| !outcome.difference.by_hand.is_empty())
-    {
+    for outcome in done.iter().filter(|outcome| !outcome.difference.by_hand.is_empty()) {
         let entries = outcome.difference.by_hand.join(" ");
         tracing::warn!(
             target.arn = outcome.arn,

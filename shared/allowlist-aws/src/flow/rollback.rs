@@ -23,9 +23,7 @@ pub async fn rollback(
         let reason = "a trust policy has no versions: reset it, or save another baseline";
         return Err(Error::BadCommand(format!("`{arn}`: {reason}")).into());
     }
-    let older = ctx
-        .read(ctx.aws.iam(target).version_document(arn, to))
-        .await?;
+    let older = ctx.read(ctx.aws.iam(target).version_document(arn, to)).await?;
     let missing = || Error::BadCommand(format!("`{arn}` has no version {to}: choose another one"));
     let older = older.ok_or_else(missing)?;
     cut(ctx, &[target], &Cut::Rollback(older), dry_run).await

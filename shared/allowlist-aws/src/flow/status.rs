@@ -59,14 +59,8 @@ pub async fn status(
         let member = grant.key.member.as_ref();
         !grant.has_ended(now, cutoff) && !is_void(&stored.record.void, member, grant.granted_at)
     };
-    let live: Vec<&Grant> = newest_of_each_entry(&view.grants)
-        .into_iter()
-        .filter(lives)
-        .collect();
-    let covering = || {
-        live.iter()
-            .filter(|grant| grant.key.network.covers(network))
-    };
+    let live: Vec<&Grant> = newest_of_each_entry(&view.grants).into_iter().filter(lives).collect();
+    let covering = || live.iter().filter(|grant| grant.key.network.covers(network));
     let mut members: Vec<Member> = covering().filter_map(|g| g.key.member.clone()).collect();
     members.sort_unstable();
     members.dedup();
@@ -77,16 +71,7 @@ pub async fn status(
         ends: grant.ends_at(cutoff),
     });
     let entries: Vec<Entry> = own.collect();
-    let ends = entries
-        .iter()
-        .find(|entry| entry.network == *network)
-        .and_then(|e| e.ends);
+    let ends = entries.iter().find(|entry| entry.network == *network).and_then(|e| e.ends);
     let granted_at = covering().map(|grant| grant.granted_at).min();
-    Ok(Status {
-        allowed,
-        granted_at,
-        ends,
-        members,
-        entries,
-    })
+    Ok(Status { allowed, granted_at, ends, members, entries })
 }

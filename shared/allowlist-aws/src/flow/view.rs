@@ -66,20 +66,14 @@ impl Current {
     /// What an intent notes as seen: the newest version, or the fingerprint of the trust policy.
     #[must_use]
     pub fn seen(&self, target: &Target) -> String {
-        let newest = self
-            .versions
-            .as_ref()
-            .map(|versions| versions.newest().to_string());
+        let newest = self.versions.as_ref().map(|versions| versions.newest().to_string());
         newest.unwrap_or_else(|| target.fingerprint(&self.document))
     }
 
     /// What an intent notes as base: the default version, or the fingerprint of the trust policy.
     #[must_use]
     pub fn base(&self, target: &Target) -> String {
-        let default = self
-            .versions
-            .as_ref()
-            .map(|versions| versions.default.to_string());
+        let default = self.versions.as_ref().map(|versions| versions.default.to_string());
         default.unwrap_or_else(|| target.fingerprint(&self.document))
     }
 }
@@ -90,14 +84,7 @@ impl<'a> View<'a> {
     /// # Errors
     /// When the grants cannot be listed.
     pub async fn read(ctx: Context<'a>, record: &LeaseRecord, clock: Clock) -> Result<Self, Error> {
-        Self::load(
-            ctx,
-            &ctx.config.targets.iter().collect::<Vec<_>>(),
-            record,
-            clock,
-            false,
-        )
-        .await
+        Self::load(ctx, &ctx.config.targets.iter().collect::<Vec<_>>(), record, clock, false).await
     }
 
     /// Reads everything about these targets at once, for a holder of the lease.
@@ -133,15 +120,9 @@ impl<'a> View<'a> {
                     }
                 };
                 let baseline = ctx.read(ctx.aws.state.baseline(target));
-                let (current, baseline) = try_join(current, baseline)
-                    .await
-                    .map_err(|e| e.at(target.arn()))?;
-                Ok(TargetView {
-                    target,
-                    record,
-                    baseline,
-                    current,
-                })
+                let (current, baseline) =
+                    try_join(current, baseline).await.map_err(|e| e.at(target.arn()))?;
+                Ok(TargetView { target, record, baseline, current })
             };
             let all = join_all(targets.iter().map(|target| one(target)));
             let (targets, listing) = join(all, ctx.read(ctx.aws.state.grants())).await;
@@ -162,10 +143,7 @@ impl<'a> View<'a> {
     /// # Errors
     /// Why a target could not be seen.
     pub(super) fn split(self) -> Result<(Vec<TargetView<'a>>, Vec<Grant>), Error> {
-        Ok((
-            self.targets.into_iter().collect::<Result<_, _>>()?,
-            self.grants,
-        ))
+        Ok((self.targets.into_iter().collect::<Result<_, _>>()?, self.grants))
     }
 }
 
@@ -188,42 +166,23 @@ async fn policy(
         let missing = last.filter(|last| versions.newest() < *last && holds(Invariant::StaleList));
         if let Some(last) = missing {
             if let Some(document) = last_document(ctx, target, record, last, clock).await? {
-                let mut ids = if record.ids.is_empty() {
-                    versions.ids
-                } else {
-                    record.ids.clone()
-                };
+                let mut ids = if record.ids.is_empty() { versions.ids } else { record.ids.clone() };
                 ids.push(last);
                 let versions = Some(Versions { ids, default: last });
-                return Ok(Some(Current {
-                    document,
-                    versions,
-                    is_certain: true,
-                }));
+                return Ok(Some(Current { document, versions, is_certain: true }));
             }
             if !holder || look < LOOKS {
                 continue;
             }
         }
-        let known = if last == Some(versions.default) {
-            record.document()?
-        } else {
-            None
-        };
+        let known = if last == Some(versions.default) { record.document()? } else { None };
         let document = match known {
             Some(document) => Some(document),
-            None => {
-                ctx.read(iam.version_document(target.arn(), versions.default))
-                    .await?
-            }
+            None => ctx.read(iam.version_document(target.arn(), versions.default)).await?,
         };
         if let Some(document) = document {
             let versions = Some(versions);
-            return Ok(Some(Current {
-                document,
-                versions,
-                is_certain: missing.is_none(),
-            }));
+            return Ok(Some(Current { document, versions, is_certain: missing.is_none() }));
         }
     }
     Ok(None)
@@ -238,9 +197,7 @@ async fn last_document(
     last: VersionId,
     clock: Clock,
 ) -> Result<Option<Document>, Error> {
-    let read = ctx
-        .read(ctx.aws.iam(target).version_document(target.arn(), last))
-        .await?;
+    let read = ctx.read(ctx.aws.iam(target).version_document(target.arn(), last)).await?;
     match read {
         Some(document) => Ok(Some(document)),
         None if is_recent(record.last_at, clock) => record.document(),
@@ -269,11 +226,7 @@ async fn role(
         Some(known) if lags && holds(Invariant::StaleList) => known,
         _ => read,
     };
-    Ok(Current {
-        document,
-        versions: None,
-        is_certain: true,
-    })
+    Ok(Current { document, versions: None, is_certain: true })
 }
 
 impl TargetView<'_> {
@@ -289,21 +242,14 @@ impl TargetView<'_> {
     /// What is in force as the base of a decision; `None` where it could not be seen.
     pub(super) fn with_current_as_base(self) -> Option<(Self, MergeBase)> {
         let document = self.current.as_ref()?.document.clone();
-        let base = MergeBase {
-            document,
-            force: !self.is_settled(),
-            unread: None,
-        };
+        let base = MergeBase { document, force: !self.is_settled(), unread: None };
         Some((self, base))
     }
 
     /// The outcome where nothing was written.
     #[must_use]
     pub fn outcome(&self) -> TargetOutcome {
-        let versions = self
-            .current
-            .as_ref()
-            .and_then(|current| current.versions.as_ref());
+        let versions = self.current.as_ref().and_then(|current| current.versions.as_ref());
         TargetOutcome::unchanged(self.target, versions.map(|versions| versions.default))
     }
 
@@ -315,10 +261,7 @@ impl TargetView<'_> {
 
     /// The networks on the list that is in force.
     pub fn listed(&self, sids: &[String]) -> HashSet<Network> {
-        self.current
-            .as_ref()
-            .map(|current| networks(&current.document, sids))
-            .unwrap_or_default()
+        self.current.as_ref().map(|current| networks(&current.document, sids)).unwrap_or_default()
     }
 
     /// Whether the document in force admits a network, and whether entries that no grant explains are enough for that.
@@ -340,17 +283,11 @@ impl TargetView<'_> {
             return Ok(None);
         }
         let entries = gate.entries(&current.document);
-        let mut covering = entries
-            .iter()
-            .filter_map(|entry| entry.network)
-            .filter(|n| n.covers(network));
+        let mut covering =
+            entries.iter().filter_map(|entry| entry.network).filter(|n| n.covers(network));
         let by_grants_only =
             covering.all(|listed| grants.iter().any(|grant| grant.key.network == listed));
-        Ok(Some(if by_grants_only {
-            Admission::ByGrants
-        } else {
-            Admission::Unexplained
-        }))
+        Ok(Some(if by_grants_only { Admission::ByGrants } else { Admission::Unexplained }))
     }
 
     /// Checks the stored baseline.
@@ -364,11 +301,7 @@ impl TargetView<'_> {
         };
         let text = self.baseline.as_ref().ok_or_else(missing)?;
         let document = Document::parse(text).map_err(|e| Error::BaselineUnusable(e.to_string()))?;
-        Baseline::check(
-            document,
-            &ctx.config.gate_sids,
-            ctx.config.limit(self.target),
-        )
+        Baseline::check(document, &ctx.config.gate_sids, ctx.config.limit(self.target))
     }
 }
 
@@ -386,11 +319,7 @@ pub enum Admission {
 pub fn networks(document: &Document, sids: &[String]) -> HashSet<Network> {
     let document = without_cutoff(document);
     let entries = Gate::find(&document, sids).map(|gate| gate.entries(&document));
-    entries
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(|entry| entry.network)
-        .collect()
+    entries.unwrap_or_default().into_iter().filter_map(|entry| entry.network).collect()
 }
 
 /// COUNT: which of `grants` belong on the lists, where `listed` stands on them already.

@@ -39,12 +39,26 @@ pub(super) enum Attempt {
     LeaseShort,
 }
 
+/// Writes that AWS has throttled.
+#[derive(Default)]
+struct Throttled {
+    times: u32,
+    /// What AWS said last: the reason when time is up.
+    reason: Option<Error>,
+}
+
+impl Throttled {
+    async fn pause(&mut self, reason: Error) {
+        self.times += 1;
+        self.reason = Some(reason);
+        pause(Duration::from_millis(100 << self.times.min(4))).await;
+    }
+}
+
 /// Whether an IAM write may be started now.
 fn check_time(ctx: Context<'_>, ends: Instant) -> Result<Option<Attempt>, Error> {
     if ctx.time_left() < WRITE_TIMEOUT {
-        return Err(Error::Busy(
-            "there was not enough time left to write".to_owned(),
-        ));
+        return Err(Error::Busy("there was not enough time left to write".to_owned()));
     }
     Ok(must_renew(ends).then_some(Attempt::LeaseShort))
 }
@@ -77,19 +91,17 @@ impl Publication<'_> {
         if versions.is_full() && !self.make_room(ctx, ends, versions).await? {
             return Ok(Attempt::LeaseShort);
         }
-        let (mut full, mut throttled, mut unanswered) = (0, 0u32, 0);
+        let (mut full, mut throttled, mut unanswered) = (0, Throttled::default(), 0);
         let id = loop {
-            if let Some(short) = check_time(ctx, ends)? {
-                return Ok(short);
+            match check_time(ctx, ends) {
+                Ok(None) => {}
+                Ok(Some(short)) => return Ok(short),
+                Err(e) => return Err(throttled.reason.unwrap_or(e)),
             }
             match iam.create_version(target.arn(), &self.new).await {
                 Creation::Created(id) => break id,
                 Creation::Refused(e) => return Err(e),
-                Creation::Throttled(e) if ctx.time_left() < RENEW_BELOW => return Err(e),
-                Creation::Throttled(_) => {
-                    throttled += 1;
-                    pause(Duration::from_millis(100 << throttled.min(4))).await;
-                }
+                Creation::Throttled(e) => throttled.pause(e).await,
                 Creation::VersionsFull if full == FULL_TRIES => {
                     let reason = "the policy's versions fill up faster than they are pruned";
                     return Err(Error::Busy(reason.to_owned()));
@@ -181,9 +193,7 @@ impl Publication<'_> {
         newer.sort_unstable();
         let iam = ctx.aws.iam(self.target());
         for id in newer.into_iter().rev() {
-            let document = ctx
-                .read(iam.version_document(self.target().arn(), id))
-                .await?;
+            let document = ctx.read(iam.version_document(self.target().arn(), id)).await?;
             if document.as_ref() == Some(&self.new) {
                 return Ok(Some(id));
             }
@@ -202,21 +212,10 @@ impl Publication<'_> {
         let target = self.target();
         let ask_until = (ends - RENEW_BELOW).min(ctx.deadline - ANSWER_RESERVE);
         let intents = &self.intents;
-        let gap = Gap {
-            target,
-            after: seen,
-            before: id,
-            intents,
-            ask_until,
-            is_old: false,
-        };
+        let gap = Gap { target, after: seen, before: id, intents, ask_until, is_old: false };
         let reading = foreign(ctx, &gap).await?;
         // Our own versions in the gap are those whose answer was lost.
-        let found = reading
-            .own
-            .iter()
-            .filter(|document| **document == self.new)
-            .count();
+        let found = reading.own.iter().filter(|document| **document == self.new).count();
         self.unanswered = self.unanswered.saturating_sub(found);
         let arn = target.arn();
         Ok(match reading.found {
@@ -242,19 +241,17 @@ impl Publication<'_> {
     /// nor one before it was written outside; an older one is an old answer.
     async fn attempt_role(&mut self, ctx: Context<'_>, ends: Instant) -> Result<Attempt, Error> {
         let (target, iam) = (self.target(), ctx.aws.iam(self.target()));
-        let (mut throttled, mut unanswered) = (0u32, 0);
+        let (mut throttled, mut unanswered) = (Throttled::default(), 0);
         loop {
-            if let Some(short) = check_time(ctx, ends)? {
-                return Ok(short);
+            match check_time(ctx, ends) {
+                Ok(None) => {}
+                Ok(Some(short)) => return Ok(short),
+                Err(e) => return Err(throttled.reason.unwrap_or(e)),
             }
             match iam.update_trust_policy(target, &self.new).await {
                 Update::Written => break,
                 Update::Refused(e) => return Err(e),
-                Update::Throttled(e) if ctx.time_left() < RENEW_BELOW => return Err(e),
-                Update::Throttled(_) => {
-                    throttled += 1;
-                    pause(Duration::from_millis(100 << throttled.min(4))).await;
-                }
+                Update::Throttled(e) => throttled.pause(e).await,
                 Update::Unanswered(e) => {
                     // It may land even when the next attempt is answered, and undo what others write later.
                     self.unanswered += 1;
@@ -277,10 +274,7 @@ impl Publication<'_> {
             || fingerprint == self.replaced
             || self.record.last.as_ref() == Some(&fingerprint)
             || self.record.replaced.contains(&fingerprint)
-            || self
-                .intents
-                .iter()
-                .any(|intent| intent.sha256 == fingerprint);
+            || self.intents.iter().any(|intent| intent.sha256 == fingerprint);
         if is_known {
             self.replaced = target.fingerprint(&self.new);
             return Ok(Attempt::Verified(None));

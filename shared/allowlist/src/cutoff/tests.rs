@@ -11,11 +11,7 @@ fn parse(text: &str) -> Document {
 }
 
 fn gate(sid: &str, list: &str, more: &str) -> String {
-    let sid = if sid.is_empty() {
-        String::new()
-    } else {
-        format!(r#""Sid":"{sid}","#)
-    };
+    let sid = if sid.is_empty() { String::new() } else { format!(r#""Sid":"{sid}","#) };
     format!(
         r#"{{{sid}"Effect":"Deny","Action":"*","Resource":"*","Condition":{{"NotIpAddress":{{"aws:SourceIp":{list}}}{more}}}}}"#
     )
@@ -34,11 +30,7 @@ fn table() -> Vec<(String, String, &'static str)> {
     let many = |statements: &[String]| format!(r#"{{"Statement":[{}]}}"#, statements.join(","));
     let copy = |more: &str| gate("IpGateCutoff", permanent, more);
     vec![
-        (
-            many(&[gate("", list, "")]),
-            many(&[gate("", list, ""), copy(DATE)]),
-            "one statement",
-        ),
+        (many(&[gate("", list, "")]), many(&[gate("", list, ""), copy(DATE)]), "one statement"),
         (
             format!(r#"{{"Statement":{}}}"#, gate("G", list, via)),
             many(&[
@@ -87,11 +79,7 @@ fn taking_the_copies_out_gives_the_document_as_it_was() {
         assert_eq!(without_cutoff(&parse(&after)), parse(&before), "{name}");
         assert_eq!(without_cutoff(&parse(&before)), parse(&before), "{name}");
         let found = |text: &str| Gate::find(&parse(text), &[]).unwrap().entries(&parse(text));
-        assert_eq!(
-            found(&after),
-            found(&before),
-            "{name}: a copy is never the gate"
-        );
+        assert_eq!(found(&after), found(&before), "{name}: a copy is never the gate");
     }
 }
 
@@ -109,11 +97,7 @@ fn a_copy_is_known_by_what_it_equals_when_somebody_has_changed_its_sid() {
         gate("A", r#"["1.1.1.1"]"#, DATE),
         gate("B", r#"["1.1.1.1"]"#, DATE)
     );
-    assert_eq!(
-        without_cutoff(&parse(&two_gates)),
-        parse(&two_gates),
-        "two lifted gates stay"
-    );
+    assert_eq!(without_cutoff(&parse(&two_gates)), parse(&two_gates), "two lifted gates stay");
 }
 
 #[test]
@@ -139,12 +123,7 @@ fn near_the_cutoff_only_the_permanent_networks_are_admitted() {
 fn rules(target: &Target) -> TargetRules<'_> {
     let baseline = format!(r#"{{"Statement":[{}]}}"#, gate("A", r#"["1.1.1.1"]"#, ""));
     let baseline = Baseline::check(parse(&baseline), &[], 6144).ok();
-    TargetRules {
-        target,
-        sids: &[],
-        limit: 6144,
-        baseline,
-    }
+    TargetRules { target, sids: &[], limit: 6144, baseline }
 }
 
 fn grants(times: &[i64]) -> Vec<Grant> {
@@ -163,36 +142,20 @@ fn grants(times: &[i64]) -> Vec<Grant> {
 fn the_cutoff_follows_the_newest_grant_and_goes_with_the_last() {
     let target = Target::policy("arn:aws:iam::111122223333:policy/gate").unwrap();
     let rules = rules(&target);
-    let base = parse(&format!(
-        r#"{{"Statement":[{}]}}"#,
-        gate("A", r#"["1.1.1.1"]"#, "")
-    ));
+    let base = parse(&format!(r#"{{"Statement":[{}]}}"#, gate("A", r#"["1.1.1.1"]"#, "")));
     let own = "9.9.9.0".parse().unwrap();
     let add = |times: &[i64], base: &Document| {
         let granted = Granted::new(&grants(times), Some(3600));
         Edit::Add { own, granted }.apply(&rules, base).unwrap()
     };
     let first = add(&[1_800_000_000], &base);
-    assert!(
-        first.render().contains("2027-01-15T09:00:00Z"),
-        "{}",
-        first.render()
-    );
+    assert!(first.render().contains("2027-01-15T09:00:00Z"), "{}", first.render());
     let second = add(&[1_800_000_000, 1_800_003_600], &first);
-    assert!(
-        second.render().contains("2027-01-15T10:00:00Z"),
-        "{}",
-        second.render()
-    );
+    assert!(second.render().contains("2027-01-15T10:00:00Z"), "{}", second.render());
     assert_eq!(second.render().matches(CUTOFF_SID).count(), 1);
     let none = Granted::new(&[], Some(3600));
     let ended = vec!["9.9.9.0".parse().unwrap(), "9.9.9.1".parse().unwrap()];
-    let last = Edit::Cut {
-        ended,
-        granted: none,
-    }
-    .apply(&rules, &second)
-    .unwrap();
+    let last = Edit::Cut { ended, granted: none }.apply(&rules, &second).unwrap();
     assert_eq!(last, base);
 }
 
@@ -200,22 +163,13 @@ fn the_cutoff_follows_the_newest_grant_and_goes_with_the_last() {
 fn the_size_of_the_copies_counts() {
     let target = Target::policy("arn:aws:iam::111122223333:policy/gate").unwrap();
     let mut rules = rules(&target);
-    let base = parse(&format!(
-        r#"{{"Statement":[{}]}}"#,
-        gate("A", r#"["1.1.1.1"]"#, "")
-    ));
+    let base = parse(&format!(r#"{{"Statement":[{}]}}"#, gate("A", r#"["1.1.1.1"]"#, "")));
     let granted = Granted::new(&grants(&[1_800_000_000]), Some(3600));
-    let edit = Edit::Add {
-        own: "9.9.9.0".parse().unwrap(),
-        granted,
-    };
+    let edit = Edit::Add { own: "9.9.9.0".parse().unwrap(), granted };
     rules.limit = edit.apply(&rules, &base).unwrap().size();
     edit.apply(&rules, &base).unwrap();
     rules.limit -= 1;
     assert_eq!(edit.apply(&rules, &base).unwrap_err().kind(), "policy_full");
     rules.baseline = None;
-    assert_eq!(
-        edit.apply(&rules, &base).unwrap_err().kind(),
-        "baseline_unusable"
-    );
+    assert_eq!(edit.apply(&rules, &base).unwrap_err().kind(), "baseline_unusable");
 }

@@ -16,17 +16,11 @@ fn statement(effect: &str, operator: &str, key: &str, list: &str) -> String {
 }
 
 fn policy(statements: &[String]) -> Document {
-    document(&format!(
-        r#"{{"Version":"2012-10-17","Statement":[{}]}}"#,
-        statements.join(",")
-    ))
+    document(&format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, statements.join(",")))
 }
 
 fn texts(gate: &Gate, document: &Document) -> Vec<String> {
-    gate.entries(document)
-        .into_iter()
-        .map(|entry| entry.text)
-        .collect()
+    gate.entries(document).into_iter().map(|entry| entry.text).collect()
 }
 
 #[test]
@@ -55,20 +49,13 @@ fn statements_that_mean_the_opposite_are_never_a_gate() {
         ("Deny", "IpAddressIfExists"),
         ("Allow", "NotIpAddressIfExists"),
     ] {
-        let lone = policy(&[statement(
-            effect,
-            operator,
-            "aws:SourceIp",
-            r#"["1.2.3.4"]"#,
-        )]);
+        let lone = policy(&[statement(effect, operator, "aws:SourceIp", r#"["1.2.3.4"]"#)]);
         assert_eq!(Gate::find(&lone, &[]).unwrap_err().kind(), "no_gate");
         let beside = policy(&[
             statement(effect, operator, "aws:SourceIp", r#"["1.2.3.4"]"#),
             statement("Deny", "NotIpAddress", "aws:SourceIp", r#"["9.9.9.9"]"#),
         ]);
-        let after = Gate::find(&beside, &[])
-            .unwrap()
-            .with(&beside, &[net("5.6.7.8")]);
+        let after = Gate::find(&beside, &[]).unwrap().with(&beside, &[net("5.6.7.8")]);
         assert_eq!(after.json()["Statement"][0], beside.json()["Statement"][0]);
         assert_eq!(
             after.json()["Statement"][1]["Condition"]["NotIpAddress"]["aws:SourceIp"][1],
@@ -82,26 +69,10 @@ fn other_keys_and_documents_without_statements_are_no_gate() {
     for text in [
         r#"{"Version":"2012-10-17"}"#.to_owned(),
         r#"{"Statement":"x"}"#.to_owned(),
-        policy(&[statement(
-            "Deny",
-            "NotIpAddress",
-            "aws:VpcSourceIp",
-            r#"["1.2.3.4"]"#,
-        )])
-        .render(),
-        policy(&[statement(
-            "Deny",
-            "StringNotEquals",
-            "aws:SourceIp",
-            r#"["1.2.3.4"]"#,
-        )])
-        .render(),
+        policy(&[statement("Deny", "NotIpAddress", "aws:VpcSourceIp", r#"["1.2.3.4"]"#)]).render(),
+        policy(&[statement("Deny", "StringNotEquals", "aws:SourceIp", r#"["1.2.3.4"]"#)]).render(),
     ] {
-        assert_eq!(
-            Gate::find(&document(&text), &[]).unwrap_err().kind(),
-            "no_gate",
-            "{text}"
-        );
+        assert_eq!(Gate::find(&document(&text), &[]).unwrap_err().kind(), "no_gate", "{text}");
     }
 }
 
@@ -109,35 +80,17 @@ fn other_keys_and_documents_without_statements_are_no_gate() {
 fn a_set_operator_is_refused_even_beside_a_plain_gate() {
     let document = policy(&[
         statement("Deny", "NotIpAddress", "aws:SourceIp", r#"["1.2.3.4"]"#),
-        statement(
-            "Deny",
-            "ForAnyValue:NotIpAddress",
-            "aws:SourceIp",
-            r#"["1.2.3.4"]"#,
-        ),
+        statement("Deny", "ForAnyValue:NotIpAddress", "aws:SourceIp", r#"["1.2.3.4"]"#),
     ]);
     let error = Gate::find(&document, &[]).unwrap_err();
-    assert!(
-        error.to_string().contains("ForAnyValue:NotIpAddress"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("ForAnyValue:NotIpAddress"), "{error}");
 }
 
 #[test]
 fn gates_with_the_same_networks_are_edited_together_however_they_are_written() {
     let before = policy(&[
-        statement(
-            "Deny",
-            "NotIpAddress",
-            "aws:SourceIp",
-            r#"["1.2.3.4/32","5.6.7.8"]"#,
-        ),
-        statement(
-            "Allow",
-            "IpAddress",
-            "aws:SourceIp",
-            r#"["5.6.7.8/32","1.2.3.4"]"#,
-        ),
+        statement("Deny", "NotIpAddress", "aws:SourceIp", r#"["1.2.3.4/32","5.6.7.8"]"#),
+        statement("Allow", "IpAddress", "aws:SourceIp", r#"["5.6.7.8/32","1.2.3.4"]"#),
     ]);
     let gate = Gate::find(&before, &[]).unwrap();
     let after = gate.with(&before, &[net("9.9.9.9")]);
@@ -159,12 +112,7 @@ fn gates_that_differ_are_refused_by_name_until_one_is_chosen() {
     ]);
     let error = Gate::find(&before, &[]).unwrap_err();
     assert_eq!(error.kind(), "ambiguous_gate");
-    assert!(
-        error
-            .to_string()
-            .contains("`AllowIpAddress`, `DenyNotIpAddress`"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("`AllowIpAddress`, `DenyNotIpAddress`"), "{error}");
 
     let chosen = Gate::find(&before, &["DenyNotIpAddress".to_owned()]).unwrap();
     let after = chosen.with(&before, &[net("9.9.9.9")]);
@@ -209,22 +157,12 @@ fn entries_that_are_no_networks_stay_where_they_are() {
 
 #[test]
 fn what_is_covered_is_not_added_again() {
-    let before = policy(&[statement(
-        "Deny",
-        "NotIpAddress",
-        "aws:SourceIp",
-        r#"["51.44.71.0/24"]"#,
-    )]);
+    let before =
+        policy(&[statement("Deny", "NotIpAddress", "aws:SourceIp", r#"["51.44.71.0/24"]"#)]);
     let gate = Gate::find(&before, &[]).unwrap();
+    assert_eq!(gate.with(&before, &[net("51.44.71.80"), net("51.44.71.0/25")]), before);
     assert_eq!(
-        gate.with(&before, &[net("51.44.71.80"), net("51.44.71.0/25")]),
-        before
-    );
-    assert_eq!(
-        texts(
-            &gate,
-            &gate.with(&before, &[net("51.44.72.1"), net("51.44.72.1/32")])
-        ),
+        texts(&gate, &gate.with(&before, &[net("51.44.72.1"), net("51.44.72.1/32")])),
         ["51.44.71.0/24", "51.44.72.1/32"]
     );
 }
@@ -242,32 +180,16 @@ fn taking_networks_out_takes_exactly_those() {
         texts(&gate, &gate.without(&before, &[net("51.44.71.80/32")])),
         ["51.44.71.0/24", "x"]
     );
-    assert_eq!(
-        gate.without(&before, &[net("9.9.9.9")]).render(),
-        before.render()
-    );
+    assert_eq!(gate.without(&before, &[net("9.9.9.9")]).render(), before.render());
 }
 
 #[test]
 fn the_rest_differs_when_anything_but_the_list_differs() {
-    let one = policy(&[statement(
-        "Deny",
-        "NotIpAddress",
-        "aws:SourceIp",
-        r#"["1.2.3.4"]"#,
-    )]);
-    let two = policy(&[statement(
-        "Deny",
-        "NotIpAddress",
-        "aws:SourceIp",
-        r#""5.6.7.8""#,
-    )]);
+    let one = policy(&[statement("Deny", "NotIpAddress", "aws:SourceIp", r#"["1.2.3.4"]"#)]);
+    let two = policy(&[statement("Deny", "NotIpAddress", "aws:SourceIp", r#""5.6.7.8""#)]);
     let gate = Gate::find(&one, &[]).unwrap();
     assert_eq!(gate.rest(&one), gate.rest(&two));
-    let edited = document(
-        &two.render()
-            .replace("\"Action\":\"*\"", "\"Action\":\"s3:*\""),
-    );
+    let edited = document(&two.render().replace("\"Action\":\"*\"", "\"Action\":\"s3:*\""));
     assert_ne!(gate.rest(&one), gate.rest(&edited));
 }
 

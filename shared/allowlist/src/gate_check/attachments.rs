@@ -3,20 +3,11 @@
 use super::{Attachments, Hit, Subject};
 
 fn attachments<'a>(subject: &'a Subject<'_>) -> Option<&'a Attachments> {
-    subject
-        .facts
-        .attachments
-        .as_ref()
-        .filter(|_| subject.is_policy())
+    subject.facts.attachments.as_ref().filter(|_| subject.is_policy())
 }
 
 fn guards_somebody(attachments: &Attachments) -> bool {
-    let Attachments {
-        users,
-        groups,
-        roles,
-        ..
-    } = attachments;
+    let Attachments { users, groups, roles, .. } = attachments;
     !(users.is_empty() && groups.is_empty() && roles.is_empty())
 }
 

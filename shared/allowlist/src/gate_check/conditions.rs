@@ -71,9 +71,7 @@ fn service_exemptions<'a>(statement: &Statement<'a>) -> Vec<Condition<'a>> {
 
 /// Services act on the user's behalf from addresses of their own.
 pub(super) fn services_refused(subject: &Subject<'_>) -> Vec<Hit> {
-    let bare = subject
-        .refusing()
-        .filter(|statement| service_exemptions(statement).is_empty());
+    let bare = subject.refusing().filter(|statement| service_exemptions(statement).is_empty());
     let hit = |statement: &Statement<'_>| {
         Hit::at(
             statement,
@@ -88,9 +86,7 @@ pub(super) fn services_refused(subject: &Subject<'_>) -> Vec<Hit> {
 pub(super) fn services_if_exists(subject: &Subject<'_>) -> Vec<Hit> {
     let open = subject.refusing().filter(|statement| {
         let exemptions = service_exemptions(statement);
-        exemptions
-            .iter()
-            .any(|exemption| !exemption.applies_without_key())
+        exemptions.iter().any(|exemption| !exemption.applies_without_key())
     });
     let hit = |statement: &Statement<'_>| {
         Hit::at(
@@ -106,10 +102,7 @@ pub(super) fn services_if_exists(subject: &Subject<'_>) -> Vec<Hit> {
 pub(super) fn forgeable_user_agent(subject: &Subject<'_>) -> Vec<Hit> {
     let hit = |statement: &Statement<'_>| {
         let agents = conditions(statement, "aws:UserAgent");
-        let values: Vec<&str> = agents
-            .iter()
-            .flat_map(|found| found.values.clone())
-            .collect();
+        let values: Vec<&str> = agents.iter().flat_map(|found| found.values.clone()).collect();
         let first = values.first()?;
         let reason = format!(
             "it depends on the user agent (`{first}`), and every program can send that: a leaked key passes the gate with it"
@@ -134,9 +127,8 @@ fn names_region(statement: &Statement<'_>) -> bool {
 
 /// Conditions of one statement are joined by AND, so each of the two exempts by itself.
 pub(super) fn vpc_or_region(subject: &Subject<'_>) -> Vec<Hit> {
-    let both = subject
-        .refusing()
-        .filter(|statement| names_vpc(statement) && names_region(statement));
+    let both =
+        subject.refusing().filter(|statement| names_vpc(statement) && names_region(statement));
     let hit = |statement: &Statement<'_>| {
         Hit::at(
             statement,

@@ -20,10 +20,7 @@ pub(super) fn empty_list(subject: &Subject<'_>) -> Vec<Hit> {
 /// An entry as wide as half the internet is no gate.
 pub(super) fn half_a_family(subject: &Subject<'_>) -> Vec<Hit> {
     let is_wide = |network: &crate::Network| network.covers_half_a_family();
-    let wide = subject
-        .entries
-        .iter()
-        .filter(|entry| entry.network.as_ref().is_some_and(is_wide));
+    let wide = subject.entries.iter().filter(|entry| entry.network.as_ref().is_some_and(is_wide));
     let hit = |entry: &crate::gate::Entry| {
         Hit::new(
             format!(
@@ -40,10 +37,8 @@ pub(super) fn half_a_family(subject: &Subject<'_>) -> Vec<Hit> {
 pub(super) fn no_ipv6(subject: &Subject<'_>) -> Vec<Hit> {
     let granted = subject.facts.granted.iter();
     let callers = granted.filter(|network| !network.is_ipv4()).count();
-    let permanent = subject
-        .permanent()
-        .filter_map(|entry| entry.network)
-        .any(|network| !network.is_ipv4());
+    let permanent =
+        subject.permanent().filter_map(|entry| entry.network).any(|network| !network.is_ipv4());
     let hit = || {
         Hit::new(
             format!(
@@ -71,25 +66,17 @@ pub(super) fn not_public(subject: &Subject<'_>) -> Vec<Hit> {
     };
     // Half a family holds private ranges too, and has a finding of its own.
     let narrow = |entry: &&crate::gate::Entry| {
-        entry
-            .network
-            .is_some_and(|network| !network.covers_half_a_family())
+        entry.network.is_some_and(|network| !network.covers_half_a_family())
     };
     subject.permanent().filter(narrow).filter_map(hit).collect()
 }
 
 /// What is no network admits nobody.
 pub(super) fn not_a_network(subject: &Subject<'_>) -> Vec<Hit> {
-    let unparsed = subject
-        .entries
-        .iter()
-        .filter(|entry| entry.network.is_none());
+    let unparsed = subject.entries.iter().filter(|entry| entry.network.is_none());
     let hit = |entry: &crate::gate::Entry| {
         Hit::new(
-            format!(
-                "`{}` is not an IP address or CIDR, so it lets nobody in",
-                entry.text
-            ),
+            format!("`{}` is not an IP address or CIDR, so it lets nobody in", entry.text),
             "write it like `51.44.71.80/32`, or take it off the list",
         )
     };

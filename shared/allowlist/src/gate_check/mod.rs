@@ -163,18 +163,11 @@ struct Hit {
 
 impl Hit {
     fn new(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
-            statement: None,
-            reason: reason.into(),
-            remedy: remedy.into(),
-        }
+        Self { statement: None, reason: reason.into(), remedy: remedy.into() }
     }
 
     fn at(statement: &Statement<'_>, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
-            statement: Some(statement.name.clone()),
-            ..Self::new(reason, remedy)
-        }
+        Self { statement: Some(statement.name.clone()), ..Self::new(reason, remedy) }
     }
 }
 
@@ -186,58 +179,26 @@ struct Rule {
 }
 
 const fn rule(name: &'static str, severity: Severity, find: fn(&Subject<'_>) -> Vec<Hit>) -> Rule {
-    Rule {
-        name,
-        severity,
-        find,
-    }
+    Rule { name, severity, find }
 }
 
 /// Every rule about a document that has a gate.
 const RULES: [Rule; 20] = [
     rule("empty_list", Severity::Error, list::empty_list),
     rule("half_a_family", Severity::Error, list::half_a_family),
-    rule(
-        "guards_the_functions",
-        Severity::Error,
-        attachments::guards_the_functions,
-    ),
-    rule(
-        "forgeable_user_agent",
-        Severity::Error,
-        conditions::forgeable_user_agent,
-    ),
+    rule("guards_the_functions", Severity::Error, attachments::guards_the_functions),
+    rule("forgeable_user_agent", Severity::Error, conditions::forgeable_user_agent),
     rule("vpc_or_region", Severity::Error, conditions::vpc_or_region),
-    rule(
-        "attached_to_nobody",
-        Severity::Warning,
-        attachments::attached_to_nobody,
-    ),
+    rule("attached_to_nobody", Severity::Warning, attachments::attached_to_nobody),
     rule("no_way_in", Severity::Warning, attachments::no_way_in),
-    rule(
-        "services_refused",
-        Severity::Warning,
-        conditions::services_refused,
-    ),
-    rule(
-        "services_if_exists",
-        Severity::Warning,
-        conditions::services_if_exists,
-    ),
-    rule(
-        "vpc_without_region",
-        Severity::Warning,
-        conditions::vpc_without_region,
-    ),
+    rule("services_refused", Severity::Warning, conditions::services_refused),
+    rule("services_if_exists", Severity::Warning, conditions::services_if_exists),
+    rule("vpc_without_region", Severity::Warning, conditions::vpc_without_region),
     rule("no_ipv6", Severity::Warning, list::no_ipv6),
     rule("not_public", Severity::Warning, list::not_public),
     rule("not_a_network", Severity::Warning, list::not_a_network),
     rule("nearly_full", Severity::Warning, list::nearly_full),
-    rule(
-        "trust_policy_nearly_full",
-        Severity::Warning,
-        list::trust_policy_nearly_full,
-    ),
+    rule("trust_policy_nearly_full", Severity::Warning, list::trust_policy_nearly_full),
     rule("lifted", Severity::Warning, time::lifted),
     rule("cutoff_is_over", Severity::Warning, time::cutoff_is_over),
     rule("lift_is_over", Severity::Note, time::lift_is_over),
@@ -276,9 +237,7 @@ pub fn check(document: &Document, facts: &Facts) -> Vec<Finding> {
 /// Whether a gate with these findings passes the check.
 #[must_use]
 pub fn passes(findings: &[Finding]) -> bool {
-    !findings
-        .iter()
-        .any(|finding| finding.severity == Severity::Error)
+    !findings.iter().any(|finding| finding.severity == Severity::Error)
 }
 
 fn statements<'a>(gate: &Gate, document: &'a Document) -> Vec<Statement<'a>> {

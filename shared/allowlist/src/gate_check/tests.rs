@@ -24,10 +24,7 @@ fn attached(change: impl FnOnce(&mut Attachments)) -> Facts {
         ..Attachments::default()
     };
     change(&mut attachments);
-    Facts {
-        attachments: Some(attachments),
-        ..Facts::of_file(NOW)
-    }
+    Facts { attachments: Some(attachments), ..Facts::of_file(NOW) }
 }
 
 fn facts() -> Facts {
@@ -35,19 +32,11 @@ fn facts() -> Facts {
 }
 
 fn role() -> Facts {
-    Facts {
-        kind: TargetKind::Role,
-        limit: 2048,
-        attachments: None,
-        ..facts()
-    }
+    Facts { kind: TargetKind::Role, limit: 2048, attachments: None, ..facts() }
 }
 
 fn granted(network: &str) -> Facts {
-    Facts {
-        granted: vec![network.parse().unwrap()],
-        ..facts()
-    }
+    Facts { granted: vec![network.parse().unwrap()], ..facts() }
 }
 
 fn rules(text: &str, facts: &Facts) -> Vec<&'static str> {
@@ -72,30 +61,18 @@ fn examples() -> Vec<(&'static str, (String, Facts), (String, Facts))> {
             let inner = text.strip_prefix(r#"{"Statement":["#).unwrap();
             inner.strip_suffix("]}").unwrap().to_owned()
         };
-        format!(
-            r#"{{"Statement":[{},{}]}}"#,
-            statement(first),
-            statement(second)
-        )
+        format!(r#"{{"Statement":[{},{}]}}"#, statement(first), statement(second))
     };
-    let date = |text: &str| {
-        with(&format!(
-            r#""DateGreaterThan":{{"aws:CurrentTime":"{text}"}}"#
-        ))
-    };
+    let date = |text: &str| with(&format!(r#""DateGreaterThan":{{"aws:CurrentTime":"{text}"}}"#));
     let (past, future) = ("2027-01-15T07:00:00Z", "2027-01-15T09:00:00Z");
     let cutoff = |time: &str| {
-        two(
-            "\"x\":{}",
-            &format!(r#""DateGreaterThan":{{"aws:CurrentTime":"{time}"}}"#),
-        )
-        .replacen(r#""Sid":"Gate""#, r#""Sid":"IpGateCutoff""#, 2)
-        .replacen(r#""Sid":"IpGateCutoff""#, r#""Sid":"Gate""#, 1)
+        two("\"x\":{}", &format!(r#""DateGreaterThan":{{"aws:CurrentTime":"{time}"}}"#))
+            .replacen(r#""Sid":"Gate""#, r#""Sid":"IpGateCutoff""#, 2)
+            .replacen(r#""Sid":"IpGateCutoff""#, r#""Sid":"Gate""#, 1)
     };
     let many = |count: usize| {
-        let networks: Vec<String> = (0..count)
-            .map(|n| format!("\"51.44.{}.{}/32\"", n / 256, n % 256))
-            .collect();
+        let networks: Vec<String> =
+            (0..count).map(|n| format!("\"51.44.{}.{}/32\"", n / 256, n % 256)).collect();
         deny(&format!("[{},\"2a05:d018::/48\"]", networks.join(",")), "")
     };
     let allow = r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"IpAddress":{"aws:SourceIp":"51.44.71.80"}}}}"#;
@@ -103,30 +80,15 @@ fn examples() -> Vec<(&'static str, (String, Facts), (String, Facts))> {
     let without_services = gate().replace(&format!(",{SERVICES}"), "");
     let agent = r#""StringNotLike":{"aws:UserAgent":"*exec-env/CloudShell*"}"#;
     vec![
-        (
-            "no_gate",
-            (r#"{"Statement":[]}"#.to_owned(), facts()),
-            (gate(), facts()),
-        ),
+        ("no_gate", (r#"{"Statement":[]}"#.to_owned(), facts()), (gate(), facts())),
         (
             "ambiguous_gate",
-            (
-                two("\"x\":{}", "\"y\":{}").replacen("51.44.71.0/24", "51.44.72.0/24", 1),
-                facts(),
-            ),
+            (two("\"x\":{}", "\"y\":{}").replacen("51.44.71.0/24", "51.44.72.0/24", 1), facts()),
             (two("\"x\":{}", "\"y\":{}"), facts()),
         ),
-        (
-            "malformed_document",
-            (deny("7", ""), facts()),
-            (gate(), facts()),
-        ),
+        ("malformed_document", (deny("7", ""), facts()), (gate(), facts())),
         ("empty_list", (deny("[]", ""), facts()), (gate(), facts())),
-        (
-            "half_a_family",
-            (deny(r#"["128.0.0.0/1"]"#, ""), facts()),
-            (gate(), facts()),
-        ),
+        ("half_a_family", (deny(r#"["128.0.0.0/1"]"#, ""), facts()), (gate(), facts())),
         (
             "guards_the_functions",
             (gate(), attached(|a| a.roles.push("add-ip".to_owned()))),
@@ -134,97 +96,43 @@ fn examples() -> Vec<(&'static str, (String, Facts), (String, Facts))> {
         ),
         (
             "guards_the_functions",
-            (
-                gate(),
-                attached(|a| a.boundary_of.push("add-ip".to_owned())),
-            ),
-            (
-                gate(),
-                attached(|a| a.boundary_of.push("another".to_owned())),
-            ),
+            (gate(), attached(|a| a.boundary_of.push("add-ip".to_owned()))),
+            (gate(), attached(|a| a.boundary_of.push("another".to_owned()))),
         ),
-        (
-            "forgeable_user_agent",
-            (with(agent), facts()),
-            (gate(), facts()),
-        ),
-        (
-            "vpc_or_region",
-            (with(both), facts()),
-            (two(vpc, region), facts()),
-        ),
-        (
-            "attached_to_nobody",
-            (gate(), attached(|a| a.groups.clear())),
-            (gate(), facts()),
-        ),
+        ("forgeable_user_agent", (with(agent), facts()), (gate(), facts())),
+        ("vpc_or_region", (with(both), facts()), (two(vpc, region), facts())),
+        ("attached_to_nobody", (gate(), attached(|a| a.groups.clear())), (gate(), facts())),
         (
             "no_way_in",
-            (
-                gate(),
-                attached(|a| a.administrators_outside = Some(Vec::new())),
-            ),
+            (gate(), attached(|a| a.administrators_outside = Some(Vec::new()))),
             (gate(), attached(|a| a.administrators_outside = None)),
         ),
-        (
-            "services_refused",
-            (without_services, facts()),
-            (gate(), facts()),
-        ),
+        ("services_refused", (without_services, facts()), (gate(), facts())),
         (
             "services_if_exists",
             (gate().replace("BoolIfExists", "Bool"), facts()),
             (gate(), facts()),
         ),
-        (
-            "vpc_without_region",
-            (with(vpc), facts()),
-            (two(vpc, region), facts()),
-        ),
+        ("vpc_without_region", (with(vpc), facts()), (two(vpc, region), facts())),
         (
             "no_ipv6",
+            (deny(r#"["51.44.71.0/24","2a05:d018:1::/64"]"#, ""), granted("2a05:d018:1::/64")),
             (
-                deny(r#"["51.44.71.0/24","2a05:d018:1::/64"]"#, ""),
-                granted("2a05:d018:1::/64"),
-            ),
-            (
-                deny(
-                    r#"["51.44.71.0/24","2a05:d018:1::/64","2a05:d018::/48"]"#,
-                    "",
-                ),
+                deny(r#"["51.44.71.0/24","2a05:d018:1::/64","2a05:d018::/48"]"#, ""),
                 granted("2a05:d018:1::/64"),
             ),
         ),
         (
             "not_public",
             (deny(r#"["10.0.0.0/8","51.44.71.0/24"]"#, ""), facts()),
-            (
-                deny(r#"["10.0.0.0/8","51.44.71.0/24"]"#, ""),
-                granted("10.0.0.0/8"),
-            ),
+            (deny(r#"["10.0.0.0/8","51.44.71.0/24"]"#, ""), granted("10.0.0.0/8")),
         ),
-        (
-            "not_a_network",
-            (deny(r#"["office","51.44.71.0/24"]"#, ""), facts()),
-            (gate(), facts()),
-        ),
+        ("not_a_network", (deny(r#"["office","51.44.71.0/24"]"#, ""), facts()), (gate(), facts())),
         ("nearly_full", (many(320), facts()), (many(200), facts())),
-        (
-            "trust_policy_nearly_full",
-            (many(100), role()),
-            (many(60), role()),
-        ),
+        ("trust_policy_nearly_full", (many(100), role()), (many(60), role())),
         ("lifted", (date(future), facts()), (date(past), facts())),
-        (
-            "cutoff_is_over",
-            (cutoff(past), facts()),
-            (cutoff(future), facts()),
-        ),
-        (
-            "lift_is_over",
-            (date(past), facts()),
-            (date(future), facts()),
-        ),
+        ("cutoff_is_over", (cutoff(past), facts()), (cutoff(future), facts())),
+        ("lift_is_over", (date(past), facts()), (date(future), facts())),
         ("data_planes", (gate(), facts()), (narrow, facts())),
         ("no_cutoff", (allow.to_owned(), facts()), (gate(), facts())),
         ("no_cutoff", (gate(), role()), (gate(), facts())),
@@ -245,11 +153,7 @@ fn every_rule_finds_its_bad_example_alone() {
 fn every_rule_has_an_example() {
     let examples = examples();
     for rule in &RULES {
-        assert!(
-            examples.iter().any(|(name, ..)| *name == rule.name),
-            "{}",
-            rule.name
-        );
+        assert!(examples.iter().any(|(name, ..)| *name == rule.name), "{}", rule.name);
     }
 }
 
@@ -281,11 +185,7 @@ fn the_example_policies_have_no_surprises() {
     for file in std::fs::read_dir(examples).unwrap() {
         let path = file.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        let facts = if name.starts_with("trust") {
-            role()
-        } else {
-            Facts::of_file(NOW)
-        };
+        let facts = if name.starts_with("trust") { role() } else { Facts::of_file(NOW) };
         let found = rules(&std::fs::read_to_string(&path).unwrap(), &facts);
         told.push(format!("{name}: {}", found.join(" ")));
     }

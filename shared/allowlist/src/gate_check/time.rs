@@ -13,10 +13,7 @@ pub(super) fn lifted(subject: &Subject<'_>) -> Vec<Hit> {
         let until = date_of(statement.json).filter(|until| *until > now && statement.is_deny())?;
         Some(Hit::at(
             statement,
-            format!(
-                "the gate is lifted: it refuses nobody until {}",
-                rfc3339(until)
-            ),
+            format!("the gate is lifted: it refuses nobody until {}", rfc3339(until)),
             "to close it sooner run `ip-gate reset`, or `ip-gate rollback` to the version before",
         ))
     });

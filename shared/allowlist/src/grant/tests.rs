@@ -11,13 +11,7 @@ fn grant(object: &str, granted_at: i64) -> Grant {
 }
 
 fn rules(share: usize, void: &VoidMembers) -> CountRules<'_> {
-    CountRules {
-        share,
-        now: 100,
-        cutoff: None,
-        void,
-        intended: HashSet::new(),
-    }
+    CountRules { share, now: 100, cutoff: None, void, intended: HashSet::new() }
 }
 
 fn objects(grants: &[Grant]) -> Vec<String> {
@@ -50,15 +44,9 @@ fn an_object_that_is_not_canonical_is_no_grant() {
 fn a_grant_passes_the_checks_of_a_request() {
     let is_grant = |object: &str, any| Grant::from_listing(object, 1, any).is_some();
     assert!(is_grant("grants/51.44.71.0_24/alice.json", false));
-    assert!(
-        !is_grant("grants/51.44.0.0_16/alice.json", true),
-        "wider than a request may be"
-    );
+    assert!(!is_grant("grants/51.44.0.0_16/alice.json", true), "wider than a request may be");
     assert!(!is_grant("grants/0.0.0.0_0/alice.json", true));
-    assert!(
-        !is_grant("grants/10.0.0.1_32/alice.json", false),
-        "not public"
-    );
+    assert!(!is_grant("grants/10.0.0.1_32/alice.json", false), "not public");
     assert!(is_grant("grants/10.0.0.1_32/alice.json", true));
 }
 
@@ -103,9 +91,7 @@ fn a_share_is_kept_for_each_member_and_for_all_without_a_key_together() {
         grant("grants/5.5.5.5_32/_open.json", 6),
         grant("grants/6.6.6.6_32/_open.json", 7),
     ];
-    let counted = count(&grants, &rules(2, &void), |listed| {
-        *listed == network("3.3.3.3")
-    });
+    let counted = count(&grants, &rules(2, &void), |listed| *listed == network("3.3.3.3"));
     assert_eq!(
         objects(&counted),
         [
@@ -121,30 +107,18 @@ fn a_share_is_kept_for_each_member_and_for_all_without_a_key_together() {
 #[test]
 fn what_an_intent_names_comes_before_what_is_older() {
     let void = VoidMembers::new();
-    let grants = [
-        grant("grants/1.1.1.1_32/al.json", 1),
-        grant("grants/2.2.2.2_32/al.json", 2),
-    ];
+    let grants = [grant("grants/1.1.1.1_32/al.json", 1), grant("grants/2.2.2.2_32/al.json", 2)];
     let mut rules = rules(1, &void);
     rules.intended.insert("grants/2.2.2.2_32/al.json");
-    assert_eq!(
-        objects(&count(&grants, &rules, |_| false)),
-        ["grants/2.2.2.2_32/al.json"]
-    );
+    assert_eq!(objects(&count(&grants, &rules, |_| false)), ["grants/2.2.2.2_32/al.json"]);
 }
 
 #[test]
 fn an_ended_entry_keeps_its_place_until_it_is_off_the_list() {
     let void = VoidMembers::new();
-    let grants = [
-        grant("grants/1.1.1.1_32/al@99.json", 1),
-        grant("grants/2.2.2.2_32/al.json", 2),
-    ];
+    let grants = [grant("grants/1.1.1.1_32/al@99.json", 1), grant("grants/2.2.2.2_32/al.json", 2)];
     let one = network("1.1.1.1");
-    assert_eq!(
-        count(&grants, &rules(1, &void), |listed| *listed == one),
-        []
-    );
+    assert_eq!(count(&grants, &rules(1, &void), |listed| *listed == one), []);
     assert_eq!(count(&grants, &rules(1, &void), |_| false).len(), 1);
 }
 
@@ -153,19 +127,10 @@ fn a_removed_members_grants_do_not_count_for_a_minute() {
     let void = VoidMembers::from([("al".parse().unwrap(), 1000)]);
     for (granted_at, counts) in [(900, 0), (1000, 0), (1060, 0), (1061, 1)] {
         let grants = [grant("grants/1.1.1.1_32/al.json", granted_at)];
-        assert_eq!(
-            count(&grants, &rules(20, &void), |_| true).len(),
-            counts,
-            "{granted_at}"
-        );
+        assert_eq!(count(&grants, &rules(20, &void), |_| true).len(), counts, "{granted_at}");
     }
     assert_eq!(
-        count(
-            &[grant("grants/1.1.1.1_32/bo.json", 1)],
-            &rules(20, &void),
-            |_| true
-        )
-        .len(),
+        count(&[grant("grants/1.1.1.1_32/bo.json", 1)], &rules(20, &void), |_| true).len(),
         1
     );
 }

@@ -1,0 +1,405 @@
+"""The questions that AWS's documentation leaves open: the last part of docs/first-deploy.md.
+
+The sentences are the same there. A test compares them.
+"""
+
+import collections
+import concurrent.futures
+import datetime
+import json
+import re
+import socket
+import tempfile
+import time
+import urllib.parse
+
+import boto3
+from botocore.exceptions import ClientError
+
+import measure
+from asking import NotAsked, question
+from stack import Problem
+from world import OFFICE, error_code, key_in
+
+
+def widen(world, report):
+    """A policy whose list has this machine's address, and a role whose trust policy has two principals."""
+    report.chapter("A second policy and a role, in the same stack")
+    own = world.call(path="", headers={"Accept": "application/json"}).json()["network"]
+    report.hide(own.partition("/")[0], "THIS-ADDRESS")
+    world.make_policy(world.office_name, world.gate_document(OFFICE, own))
+    world.make_role(world.role_name, trust(world))
+    report.hide(str(world.account), "111122223333")
+    world.office_user = world.make_user(f"{world.prefix}-office")
+    report.hide(world.office_user[0], "ACCESS-KEY-ID")
+    world.attach(f"{world.prefix}-office", world.office)
+    world.role = world.arn("role", world.role_name)
+    world.deploy(PolicyArns=f"{world.gate},{world.office}", RoleArns=world.role)
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        # As an administrator writes it, not as IAM reads it back.
+        file.write(json.dumps(trust(world)))
+        file.flush()
+        for arguments in [("--arn", world.office), ("--arn", world.role, "--file", file.name)]:
+            done, text = world.command("baseline", "save", *arguments)
+            report.check(f"`baseline save` of `{arguments[1]}`", "`saved as`", text, done)
+    printed = world.command("member", "add", "carol")[1]
+    world.key = key_in(printed)
+    report.hide(world.key, "$KEY")
+    done, text = world.command("reset")
+    report.check("`reset`", "nothing to do: `unchanged`", text, done and text.startswith("unchanged"))
+
+
+def trust(world):
+    """Not in the order and not in the form in which IAM keeps it: a bare account, and two principals."""
+    principals = [world.arn("user", world.user_name), world.account]
+    listed = {"IpAddress": {"aws:SourceIp": [OFFICE]}}
+    allow = {"Effect": "Allow", "Principal": {"AWS": principals}, "Action": "sts:AssumeRole"}
+    return {"Version": "2012-10-17", "Statement": [{**allow, "Condition": listed}]}
+
+
+# -- the gateway -----------------------------------------------------------------------------------
+
+GATEWAY = "The gateway"
+
+
+@question(
+    GATEWAY,
+    "A wrong path with a key is a plain 404, and the key is not repeated.",
+    "404 `not_found`",
+    real=True,
+)
+def wrong_path(world, _):
+    found = world.call("my-secret-text", "nothing")
+    repeated = "my-secret-text" in found.text + str(found.headers)
+    return found.status == 404 and found.json().get("error") == "not_found" and not repeated, found
+
+
+@question(GATEWAY, "A wrong method and HEAD get the gateway's 404.", "404, 404", real=True)
+def wrong_method(world, _):
+    seen = [world.call(method=method).status for method in ("PUT", "HEAD")]
+    return seen == [404, 404], seen
+
+
+@question(
+    GATEWAY, "A browser may read the gateway's own answers.", "`access-control-allow-origin: *`", real=True
+)
+def readable(world, _):
+    seen = world.call(path="nothing", headers={"Origin": "https://example.com"}).headers
+    return seen["Access-Control-Allow-Origin"] == "*", seen["Access-Control-Allow-Origin"]
+
+
+@question(
+    GATEWAY,
+    "`WWW-Authenticate` is renamed.",
+    "`x-amzn-Remapped-WWW-Authenticate`, a 401 of the function",
+    real=True,
+)
+def renamed(world, _):
+    names = [name for name in world.call().headers if "authenticate" in name.lower()]
+    return [name.lower() for name in names] == ["x-amzn-remapped-www-authenticate"], names
+
+
+@question(GATEWAY, "The second API is dual-stack.", "`dualstack`, and an IPv6 address in DNS", real=True)
+def dual_stack(world, _):
+    api = world.client("apigateway").get_rest_api(restApiId=world.resources()["DualStackApi"])
+    kind = api.get("endpointConfiguration", {}).get("ipAddressType")
+    return kind == "dualstack" and bool(
+        ipv6_of(world)
+    ), f"{kind}, {len(ipv6_of(world))} IPv6 addresses in DNS"
+
+
+def ipv6_of(world):
+    host = urllib.parse.urlsplit(world.url(output="DualStackAddUrl")).hostname
+    try:
+        return {found[4][0] for found in socket.getaddrinfo(host, 443, socket.AF_INET6, socket.SOCK_STREAM)}
+    except OSError:
+        return set()
+
+
+@question(GATEWAY, "The dual-stack API answers over IPv6.", "a TLS connection to its IPv6 address", real=True)
+def over_ipv6(world, _):
+    host = urllib.parse.urlsplit(world.url(output="DualStackAddUrl")).hostname
+    for address in ipv6_of(world):
+        try:
+            with socket.create_connection((address, 443), timeout=5):
+                return True, f"{host} was reached over IPv6"
+        except OSError as error:
+            reason = error
+            continue
+    raise NotAsked("this machine has no way out over IPv6" + (f": {reason}" if ipv6_of(world) else ""))
+
+
+@question(
+    GATEWAY,
+    "Throttling answers in the functions' form.",
+    "of 400 requests some 429, with `Retry-After` and `access-control-allow-origin`",
+    real=True,
+)
+def throttling(world, _):
+    with concurrent.futures.ThreadPoolExecutor(100) as pool:
+        found = list(pool.map(lambda _: world.call(path="status"), range(400)))
+    counts = dict(collections.Counter(each.status for each in found))
+    refused = next((each for each in found if each.status == 429), None)
+    if refused is None:
+        return False, counts
+    headers = {name: refused.headers[name] for name in ("Retry-After", "Access-Control-Allow-Origin")}
+    good = refused.json().get("error") == "throttled" and all(headers.values())
+    return good and set(counts) <= {401, 429}, f"{counts}; {refused} {headers}"
+
+
+# -- the functions ---------------------------------------------------------------------------------
+
+FUNCTIONS = "The functions"
+
+
+@question(FUNCTIONS, "The functions are for the processor that `Architecture` says.", "the same for both")
+def processor(world, _):
+    names = [world.resources()[name] for name in ("AddIpFunction", "ResetPolicyFunction")]
+    client = world.client("lambda")
+    seen = [client.get_function_configuration(FunctionName=name)["Architectures"][0] for name in names]
+    return set(seen) == {world.architecture}, ", ".join(seen)
+
+
+@question(FUNCTIONS, "A mistyped command is refused, and no alarm rings.", "one line; of alarms see below")
+def mistyped(world, _):
+    done, text = world.command("rollback", "v9999", "--arn", world.gate)
+    return not done and "v9999" in text and len(text.splitlines()) == 1, text
+
+
+@question(
+    FUNCTIONS,
+    "Log lines have a timestamp that Lambda's level filter understands.",
+    "JSON with `timestamp` (RFC 3339) and `level`",
+    real=True,
+)
+def log_lines(world, report):
+    lines = {
+        logical: log_line(world, logical, outcome)
+        for logical, outcome in [("AddIpLogs", "added"), ("ResetPolicyLogs", "reset_completed")]
+    }
+    report.note("Lines as CloudWatch shows them:\n\n```json\n" + "\n".join(lines.values()) + "\n```")
+    good = [
+        re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", json.loads(line).get("timestamp", ""))
+        and json.loads(line).get("level") == "INFO"
+        for line in lines.values()
+    ]
+    return all(good), "see the lines below"
+
+
+def log_line(world, logical, outcome):
+    group, end = world.resources()[logical], time.monotonic() + world.patience
+    pattern = f'{{ $.fields.outcome = "{outcome}" }}'
+    while True:
+        found = events(world, group, pattern)
+        if found:
+            return found[-1]
+        if time.monotonic() > end:
+            raise Problem(f"no line with outcome {outcome} came to {logical}")
+        time.sleep(5)
+
+
+def events(world, group, pattern):
+    pages = world.client("logs").get_paginator("filter_log_events")
+    found = pages.paginate(logGroupName=group, filterPattern=pattern)
+    return [event["message"].strip() for page in found for event in page["events"]]
+
+
+@question(
+    FUNCTIONS, "A role that cannot be assumed says what to mend.", "`sts:AssumeRole`, and the role's name"
+)
+def cannot_assume(world, _):
+    name = f"{world.prefix}-helper"
+    # It trusts the user, and so not the functions.
+    principal = {"AWS": world.arn("user", world.user_name)}
+    allow = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+    world.make_role(name, {"Version": "2012-10-17", "Statement": [allow]})
+    world.deploy(AssumeRoles=world.arn("role", name))
+    try:
+        _, report = world.invoke({"dry_run": True})
+    finally:
+        world.deploy(AssumeRoles="")
+    text = report.get("errorMessage", json.dumps(report))
+    return "sts:AssumeRole" in text and name in text, text
+
+
+# -- the schedules and the bucket ------------------------------------------------------------------
+
+
+@question(
+    "The schedules",
+    "The schedules are enabled, in their time zone.",
+    "`ENABLED`, as the template says, `UTC`",
+)
+def schedules(world, _):
+    found = [world.schedule(name) for name in ("NightlyReset", "Expiry")]
+    seen = [
+        (each["State"], each["ScheduleExpression"], each.get("ScheduleExpressionTimezone")) for each in found
+    ]
+    wanted = {"ResetSchedule": "cron(0 0 * * ? *)", "ExpirySchedule": "rate(15 minutes)"} | world.parameters
+    expected = [("ENABLED", wanted[name], "UTC") for name in ("ResetSchedule", "ExpirySchedule")]
+    return seen == expected, seen
+
+
+BUCKET = "The state bucket"
+
+
+@question(
+    BUCKET,
+    "The bucket refuses others.",
+    "explicit deny in a resource-based policy, a user and an administrator",
+    real=True,
+)
+def bucket_refuses(world, _):
+    seen = []
+    # A user whom the gate lets through, and the administrator of this run.
+    for user in (world.office_user, None):
+        try:
+            world.client("s3", user=user).put_object(Bucket=world.bucket, Key="grants/test", Body=b"x")
+            seen.append("it was written")
+        except ClientError as error:
+            seen.append(str(error))
+    return all("explicit deny in a resource-based policy" in text for text in seen), "; ".join(seen)
+
+
+@question(BUCKET, "The bucket takes TLS only.", "AccessDenied over plain HTTP", real=True)
+def tls_only(world, _):
+    plain = f"http://s3.{world.region}.amazonaws.com"
+    key, secret, token = world.credentials()
+    client = boto3.client(
+        "s3",
+        region_name=world.region,
+        endpoint_url=world.endpoint or plain,
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        aws_session_token=token,
+    )
+    try:
+        client.list_objects_v2(Bucket=world.bucket)
+    except ClientError as error:
+        return error_code(error) == "AccessDenied", error
+    return False, "it was listed"
+
+
+# -- IAM -------------------------------------------------------------------------------------------
+
+IAM = "IAM"
+
+
+@question(
+    IAM,
+    "Version ids only grow, also after the newest version was deleted; and a fresh version can be read.",
+    "v2 v3 v4, then v5; five reads find it",
+    real=True,
+)
+def version_ids(world, _):
+    """The whole algorithm rests on the first half."""
+    name, iam = f"{world.prefix}-question", world.client("iam")
+    document = json.dumps(world.gate_document(OFFICE))
+    arn = world.arn("policy", name)
+    world.make_policy(name, world.gate_document(OFFICE))
+
+    def new():
+        made = iam.create_policy_version(PolicyArn=arn, PolicyDocument=document)
+        return made["PolicyVersion"]["VersionId"]
+
+    made = [new(), new(), new()]
+    iam.delete_policy_version(PolicyArn=arn, VersionId=made[-1])
+    made.append(new())
+    reads = []
+    for _ in range(5):
+        try:
+            iam.get_policy_version(PolicyArn=arn, VersionId=made[-1])
+            reads.append("found")
+        except ClientError as error:
+            reads.append(error_code(error))
+    # A read that fails is only lag. A second v4 would break the algorithm.
+    return made == ["v2", "v3", "v4", "v5"], f"{' '.join(made)}; {' '.join(reads)}"
+
+
+@question(
+    IAM,
+    "A trust policy in IAM's own order is no drift.",
+    "two resets: `unchanged`, no drift; what was read is below",
+)
+def trust_order(world, report):
+    iam = world.client("iam")
+    read = []
+    for _ in range(5):
+        document = iam.get_role(RoleName=world.role_name)["Role"]["AssumeRolePolicyDocument"]
+        read.append(json.dumps(document["Statement"][0]["Principal"]))
+    orders = collections.Counter(read)
+    written = json.dumps(trust(world)["Statement"][0]["Principal"])
+    lines = [f"written  {written}", *(f"read {count} times  {order}" for order, count in orders.items())]
+    report.note(
+        "The trust policy's principals, as written and as read back:\n\n```\n" + "\n".join(lines) + "\n```"
+    )
+    world.call(world.key, **world.second)
+    first = world.invoke()[1]
+    again = [world.invoke()[1] for _ in range(2)]
+    of_role = [
+        next(each for each in report["targets"] if each["arn"] == world.role) for report in [first, *again]
+    ]
+    good = [each["status"] for each in again] == ["unchanged"] * 2 and not any(
+        each["drift"] for each in of_role
+    )
+    return good, [(each["status"], each["drift"]) for each in of_role]
+
+
+@question(
+    IAM,
+    "How long IAM takes, and whether anybody is refused meanwhile.",
+    "all changes show; a user who is on the list is never refused",
+)
+def lag(world, report):
+    return measure.iam_lag(world, world.key, report)
+
+
+@question(IAM, "How long a member waits, warm and cold.", "200 each time")
+def member_waits(world, report):
+    return measure.waits(world, world.key, report)
+
+
+@question(
+    IAM, "The endpoints' certificates end at the embedded roots.", "each endpoint is trusted", real=True
+)
+def certificates(world, report):
+    if world.endpoint:
+        raise NotAsked("an emulator has no endpoints of AWS")
+    return measure.certificates(world, report)
+
+
+# -- after some use --------------------------------------------------------------------------------
+
+USE = "After this use"
+
+
+@question(USE, "Nothing of ours is taken for somebody else's.", "no line with `merged.version`")
+def nothing_merged(world, _):
+    found = events(world, world.resources()["AddIpLogs"], '"merged.version"')
+    return not found, f"{len(found)} lines"
+
+
+@question(USE, "Work after the answer ends in time.", "the longest request under 28,000 ms", real=True)
+def work_ends(world, report):
+    """The platform's own lines; Logs Insights needs some minutes to have them."""
+    client, group = world.client("logs"), world.resources()["AddIpLogs"]
+    text = (
+        'filter type = "platform.report" | stats count(*) as requests, '
+        "max(record.metrics.durationMs) as longest, "
+        "pct(record.metrics.durationMs, 50) as median, count(record.metrics.initDurationMs) as cold, "
+        "max(record.metrics.initDurationMs) as longest_start, "
+        "max(record.metrics.maxMemoryUsedMB) as memory_mb"
+    )
+    end = time.monotonic() + world.patience
+    while True:
+        now = int(datetime.datetime.now(datetime.timezone.utc).timestamp())
+        given = {"logGroupName": group, "startTime": now - 7200, "endTime": now, "queryString": text}
+        number = client.start_query(**given)["queryId"]
+        time.sleep(5)
+        found = client.get_query_results(queryId=number)["results"]
+        seen = {pair["field"]: pair["value"] for pair in (found[0] if found else [])}
+        if seen.get("longest"):
+            return float(seen["longest"]) < 28000, seen
+        if time.monotonic() > end:
+            return False, "Logs Insights found no line of the platform"
+        time.sleep(10)

@@ -1,0 +1,196 @@
+"""`make account` against the emulator: every line of it runs, and it leaves the account as it was.
+
+What the emulator answers otherwise than AWS is a row with DIFFERENT in the report. Those are not compared.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+
+import boto3
+import pytest
+
+import alarms  # noqa: F401, it has questions
+import package
+from asking import QUESTIONS
+from report import Report
+from stack import ROOT, STACK, Stack, without_block
+
+PREFIX = "ip-gate-trial-0123abcd"
+STATE = ROOT / "account-state.json"
+
+
+@pytest.fixture(scope="module")
+def emulator():
+    stack = Stack(quiet=True)
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.__exit__()
+        STATE.unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The unpacked package, without what cannot hold in the emulator."""
+    made = package.package(tmp_path_factory.mktemp("made") / "dist")
+    folder = package.unpack(made, tmp_path_factory.mktemp("unpacked"))
+    lines = without_block((folder / "template.yaml").read_text().splitlines(), "StateBucketPolicy:")
+    lines = without_block(lines, "Condition:", after="Sid: CreateBaseline")
+    (folder / "template.yaml").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def start(emulator, *options):
+    command = [STACK / "bin" / "python", ROOT / "local" / "real_account.py", "--prefix", PREFIX, *options]
+    command += ["--patience", "0", "--alarm-minutes", "0", "--samples", "2"]
+    return subprocess.Popen(
+        command,
+        env=emulator.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def left(emulator):
+    """Everything in the account that has the run's name."""
+
+    def client(service):
+        given = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
+        return boto3.client(service, endpoint_url=emulator.endpoint, **given)
+
+    iam = client("iam")
+    stacks = client("cloudformation").list_stacks()["StackSummaries"]
+    found = [each["StackName"] for each in stacks if each["StackStatus"] != "DELETE_COMPLETE"]
+    found += [each["PolicyName"] for each in iam.list_policies(Scope="Local")["Policies"]]
+    found += [each["UserName"] for each in iam.list_users()["Users"]]
+    found += [each["RoleName"] for each in iam.list_roles()["Roles"]]
+    found += [each["Name"] for each in client("s3").list_buckets()["Buckets"]]
+    found += client("sqs").list_queues().get("QueueUrls", [])
+    found += [each["logGroupName"] for each in client("logs").describe_log_groups()["logGroups"]]
+    found += [each["FunctionName"] for each in client("lambda").list_functions()["Functions"]]
+    return [name for name in found if PREFIX in name]
+
+
+def test_the_run_tells_everything_and_leaves_nothing(emulator, folder, tmp_path):
+    path = tmp_path / "account-report.md"
+    process = start(emulator, "--package", str(folder), "--report", str(path), "--yes")
+    printed, _ = process.communicate(timeout=500)
+    assert path.exists(), printed
+    text = path.read_text()
+    assert "The run came to its end." in text, printed + text
+    assert left(emulator) == [] and not STATE.exists(), printed
+    assert "| nothing is left | nothing is left | as expected |" in text, text
+    for _, what, *_ in QUESTIONS:
+        assert what in text, what
+    story = text[: text.index("## A second policy")]
+    assert "DIFFERENT" not in story.split("different,")[1], story
+    assert "Traceback" not in printed
+    # The report is made to be passed on.
+    assert not re.search(r"#key=[0-9a-f]|000000000000|Bearer [0-9a-f]{8}", text), text
+
+
+def test_an_interrupted_run_leaves_nothing(emulator, folder, tmp_path):
+    path = tmp_path / "account-report.md"
+    process = start(emulator, "--package", str(folder), "--report", str(path), "--yes")
+    for line in process.stdout:
+        if "alice opens her URL" in line:
+            break
+    assert STATE.exists() and left(emulator)
+    os.killpg(process.pid, signal.SIGINT)
+    printed, _ = process.communicate(timeout=200)
+    assert process.returncode == 1 and "The run was interrupted." in path.read_text(), printed
+    assert left(emulator) == [] and not STATE.exists(), printed
+
+
+def test_what_a_killed_run_left_is_removed_and_nothing_else_is(emulator, folder, tmp_path):
+    emulator.aws("iam", "create-user", "--user-name", "somebody")
+    process = start(emulator, "--package", str(folder), "--report", str(tmp_path / "r.md"), "--yes")
+    for line in process.stdout:
+        if "alice opens her URL" in line:
+            break
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    time.sleep(1)
+    assert left(emulator)
+    again = start(emulator, "--package", str(folder), "--yes")
+    assert "run `make account-clean` first" in again.communicate(timeout=60)[0]
+    printed, _ = start(emulator, "--clean").communicate(timeout=200)
+    assert left(emulator) == [] and not STATE.exists(), printed
+    assert "somebody" in emulator.aws("iam", "list-users", "--query", "Users[].UserName")
+    assert "nothing was left behind" in start(emulator, "--clean").communicate(timeout=60)[0]
+
+
+@pytest.mark.parametrize(
+    "make, remove, kind",
+    [
+        (
+            ("iam", "create-user", "--user-name", f"{PREFIX}-alice"),
+            ("iam", "delete-user", "--user-name", f"{PREFIX}-alice"),
+            "user",
+        ),
+        (
+            (
+                "iam",
+                "create-policy",
+                "--policy-name",
+                PREFIX,
+                "--policy-document",
+                (ROOT / "examples" / "policies" / "gate.json").read_text(),
+            ),
+            ("iam", "delete-policy", "--policy-arn", f"arn:aws:iam::000000000000:policy/{PREFIX}"),
+            "policy",
+        ),
+    ],
+)
+def test_an_account_with_such_a_name_is_refused(emulator, folder, make, remove, kind):
+    emulator.aws(*make)
+    process = start(emulator, "--package", str(folder), "--yes")
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 1 and f"this account has a {kind} named {PREFIX}" in printed, printed
+    assert len(left(emulator)) == 1 and not STATE.exists()
+    emulator.aws(*remove)
+
+
+def test_nothing_is_made_without_a_yes(emulator, folder):
+    process = start(emulator, "--package", str(folder))
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 1 and "nothing was made" in printed and "less than 1 US dollar" in printed
+    assert left(emulator) == []
+
+
+def test_clean_leaves_what_somebody_else_made_under_the_name(emulator):
+    emulator.aws("iam", "create-user", "--user-name", f"{PREFIX}-alice")
+    state = {"prefix": PREFIX, "account": "000000000000", "region": "us-east-1"}
+    STATE.write_text(json.dumps({**state, "made": [["user", f"{PREFIX}-alice"]]}))
+    process = start(emulator, "--clean")
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 1 and "it was not made here, and it stays" in printed
+    assert left(emulator) == [f"{PREFIX}-alice"] and STATE.exists()
+    emulator.aws("iam", "delete-user", "--user-name", f"{PREFIX}-alice")
+    STATE.unlink()
+
+
+def test_the_report_names_neither_keys_nor_the_account():
+    report = Report("x")
+    report.hide("123456789012", "111122223333")
+    report.hide("51.44.71.80", "THIS-ADDRESS")
+    report.chapter("c")
+    report.check("a|b", "e", "arn:aws:iam::123456789012:user/x 51.44.71.80/32 151.44.71.80", True)
+    text = report.markdown("")
+    assert "arn:aws:iam::111122223333:user/x THIS-ADDRESS/32 151.44.71.80" in text and "a\\|b" in text
+
+
+def test_each_question_of_the_documentation_is_asked():
+    page = (ROOT / "docs" / "first-deploy.md").read_text()
+    section = page[page.index("## What only a real account can show") :]
+    asked = {what for _, what, *_ in QUESTIONS}
+    documented = re.findall(r"^\*\*(.+?)\*\*", section, re.MULTILINE)
+    assert len(documented) > 15 and set(documented) <= asked, set(documented) - asked
