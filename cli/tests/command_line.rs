@@ -207,6 +207,31 @@ fn without_a_connection_to_aws_it_ends_with_3() {
     assert!(printed.contains("check the connection"), "{printed}");
 }
 
+#[test]
+fn a_profile_gives_the_credentials_and_the_endpoint() {
+    let home = Home::new("profile");
+    let folder = home.0.join(".aws");
+    std::fs::create_dir_all(&folder).unwrap();
+    let config = r#"
+[profile team]
+region = us-east-1
+endpoint_url = http://127.0.0.1:9
+credential_process = /bin/echo '{"Version":1,"AccessKeyId":"a","SecretAccessKey":"b"}'
+[profile sso]
+region = us-east-1
+sso_session = team
+sso_account_id = 111122223333
+sso_role_name = Admin
+[sso-session team]
+sso_region = us-east-1
+sso_start_url = https://example.awsapps.com/start
+"#;
+    std::fs::write(folder.join("config"), config).unwrap();
+    home.expect(3, &["--profile", "team", "entries"], "");
+    let printed = home.expect(1, &["--profile", "sso", "entries"], "");
+    assert!(printed.contains("SSO token") && printed.contains("aws sso login"), "{printed}");
+}
+
 /// Whoever can see the list of processes sees the command line.
 #[test]
 fn a_key_is_never_an_argument() {

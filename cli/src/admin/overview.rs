@@ -2,6 +2,9 @@
 
 use allowlist::Target;
 use allowlist::gate_check::Severity;
+use allowlist::lease::{LEASE_OBJECT, LeaseRecord};
+use allowlist::member_file::MEMBERS;
+use allowlist::time::rfc3339;
 use serde_json::{Value, json};
 
 use super::cuts::Report;
@@ -9,7 +12,7 @@ use super::entries::{self, Listed};
 use super::gate_check::{self, Checked};
 use crate::aws::stack::Stack;
 use crate::output::{Output, Tone};
-use crate::problem::{Exit, Outcome};
+use crate::problem::{Exit, Outcome, Problem};
 
 /// One target at a glance.
 struct Glance {
@@ -20,87 +23,121 @@ struct Glance {
     percent_full: Option<usize>,
 }
 
+/// What is shown.
+struct Overview {
+    glances: Vec<Glance>,
+    checked: Vec<Checked>,
+    /// When the last reset was completed, in seconds since 1970.
+    last_reset: Option<i64>,
+    /// How many entries the next reset takes off; `None` where it would fail.
+    next_reset: Option<usize>,
+    /// How many keys members have.
+    keys: Option<usize>,
+    look_at: Vec<String>,
+}
+
 /// Shows the overview. It changes nothing.
 pub async fn run(stack: &Stack, output: Output) -> Outcome {
-    let targets = stack.targets()?;
-    let listing = entries::ask(stack, output).await?;
-    let (glances, checked, dry_run, members) = {
+    let overview = {
         let _progress = output.progress("looking");
-        let mut glances = Vec::new();
-        for (target, listed) in targets.iter().zip(&listing.read.targets) {
-            glances.push(glance(stack, target, listed).await);
-        }
-        let checked = gate_check::all(stack, &targets, Some(&listing.read)).await;
-        let dry_run = stack.invoke::<Report>(&json!({ "dry_run": true })).await;
-        let members = stack.objects(allowlist::member_file::MEMBERS).await;
-        (glances, checked, dry_run, members)
+        look(stack, output).await?
     };
-    let mut look_at = look_at(stack, &listing.read.targets, &checked);
-    if let Err(problem) = &dry_run {
-        look_at.push(format!("a reset would fail now: {problem}"));
-    }
-    let dry_run = dry_run.ok();
-    if let Some(report) = &dry_run {
-        let drifted = report.read.drifted();
-        look_at.extend(drifted.map(|arn| {
-            format!(
-                "{arn}: more than the list differs from the baseline: see `ip-gate reset --dry-run`"
-            )
-        }));
-    }
     let alarms = format!(
         "aws cloudwatch describe-alarms --alarm-name-prefix {}- --query 'MetricAlarms[].[AlarmName,StateValue]' --output text",
         stack.name
     );
-    let keys = members.as_ref().map(Vec::len).ok();
-    let next_reset = dry_run.as_ref().map(|report| report.read.removed());
     let answer = json!({
         "stack": stack.name,
         "status": stack.status,
         "region": stack.aws.region,
         "reset_schedule": stack.parameter("ResetSchedule"),
         "reset_time_zone": stack.parameter("ResetTimeZone"),
-        "member_keys": keys,
-        "next_reset_removes": next_reset,
-        "targets": glances.iter().map(as_json).collect::<Vec<Value>>(),
-        "look_at": look_at,
+        "last_reset": overview.last_reset.map(rfc3339),
+        "next_reset_removes": overview.next_reset,
+        "member_keys": overview.keys,
+        "targets": overview.glances.iter().map(as_json).collect::<Vec<Value>>(),
+        "look_at": overview.look_at,
         "alarms_command": alarms,
     });
     output.answer(&answer, || {
-        let mut rows = vec![
-            fact("stack", format!("{} ({}, {})", stack.name, stack.status, stack.aws.region)),
-            fact(
-                "reset",
-                format!(
-                    "{} {}",
-                    stack.parameter("ResetSchedule"),
-                    stack.parameter("ResetTimeZone")
-                ),
-            ),
-            fact(
-                "next reset",
-                next_reset.map_or("would fail".to_owned(), |n| format!("takes {n} entries off")),
-            ),
-            fact("member keys", keys.map_or("not known".to_owned(), |keys| keys.to_string())),
-        ];
-        rows.extend(glances.iter().map(describe));
-        rows.push(fact("gate check", gate_check::summary(&checked)));
-        let mut lines = output.table(&rows);
+        let mut lines = output.table(&rows(stack, &overview));
         lines.push(String::new());
-        if look_at.is_empty() {
+        if overview.look_at.is_empty() {
             lines.push(output.paint(Tone::Good, "nothing needs to be looked at"));
         } else {
+            let warn = |line: &String| output.paint(Tone::Warning, &format!("  {line}"));
             lines.push(output.paint(Tone::Heading, "look at:"));
-            lines.extend(
-                look_at.iter().map(|line| output.paint(Tone::Warning, &format!("  {line}"))),
-            );
+            lines.extend(overview.look_at.iter().map(warn));
         }
-        lines.push(String::new());
-        lines.push("alarms:".to_owned());
-        lines.push(format!("  {alarms}"));
+        lines.extend([String::new(), "alarms:".to_owned(), format!("  {alarms}")]);
         lines
     });
     Ok(Exit::Done)
+}
+
+async fn look(stack: &Stack, output: Output) -> Result<Overview, Problem> {
+    let targets = stack.targets()?;
+    let listing = entries::ask(stack, output).await?;
+    let mut glances = Vec::new();
+    for (target, listed) in targets.iter().zip(&listing.read.targets) {
+        glances.push(glance(stack, target, listed).await);
+    }
+    let checked = gate_check::all(stack, &targets, Some(&listing.read)).await;
+    let mut look_at = look_at(stack, &listing.read.targets, &checked);
+    let next = stack.invoke::<Report>(&json!({ "dry_run": true })).await;
+    let next_reset = match &next {
+        Ok(report) => {
+            let drift = |arn| {
+                format!(
+                    "{arn}: more than the list differs from the baseline: see `ip-gate reset --dry-run`"
+                )
+            };
+            look_at.extend(report.read.drifted().map(drift));
+            Some(report.read.removed())
+        }
+        Err(problem) => {
+            look_at.push(format!("a reset would fail now: {problem}"));
+            None
+        }
+    };
+    Ok(Overview {
+        glances,
+        checked,
+        last_reset: last_reset(stack).await,
+        next_reset,
+        keys: stack.objects(MEMBERS).await.ok().map(|keys| keys.len()),
+        look_at,
+    })
+}
+
+/// What `lease.json` remembers; `None` where there was no reset yet, or the file cannot be read.
+async fn last_reset(stack: &Stack) -> Option<i64> {
+    let text = stack.object(LEASE_OBJECT).await.ok()??;
+    let record: LeaseRecord = serde_json::from_str(&text).ok()?;
+    Some(record.reset_at).filter(|at| *at > 0)
+}
+
+fn rows(stack: &Stack, overview: &Overview) -> Vec<Vec<String>> {
+    let place = format!("{} ({}, {})", stack.name, stack.status, stack.aws.region);
+    let schedule = stack.parameter("ResetSchedule");
+    let schedule = format!("{schedule} {}", stack.parameter("ResetTimeZone"));
+    let next = match overview.next_reset {
+        Some(1) => "takes 1 entry off".to_owned(),
+        Some(count) => format!("takes {count} entries off"),
+        None => "would fail".to_owned(),
+    };
+    let last = overview.last_reset.map(rfc3339);
+    let keys = overview.keys.map(|keys| keys.to_string());
+    let mut rows = vec![
+        fact("stack", place),
+        fact("reset", schedule),
+        fact("last reset", last.unwrap_or_else(|| "not known".to_owned())),
+        fact("next reset", next),
+        fact("member keys", keys.unwrap_or_else(|| "not known".to_owned())),
+    ];
+    rows.extend(overview.glances.iter().map(describe));
+    rows.push(fact("gate check", gate_check::summary(&overview.checked)));
+    rows
 }
 
 fn fact(name: &str, value: String) -> Vec<String> {

@@ -29,8 +29,13 @@ where
             _ => Problem::new("aws_error", line.replace('\n', " ")),
         };
     }
-    let text = chain(&error).replace('\n', " ");
+    let text = chain(&error);
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let lower = text.to_ascii_lowercase();
+    let unconnected = ["connect error", "dns error", "timed out", "timeout"];
+    if unconnected.iter().any(|sign| lower.contains(sign)) {
+        return no_answer(operation, &text);
+    }
     if lower.contains("credentials") || lower.contains("identity") || lower.contains("token") {
         return Problem::new(
             "no_credentials",
@@ -42,8 +47,11 @@ where
     if lower.contains("region") && lower.contains("invalid configuration") {
         return Problem::usage("no region is set: give --region, or set AWS_REGION");
     }
-    Problem::later(
-        "unreachable",
-        format!("`{operation}` had no answer ({text}): check the connection and try again"),
-    )
+    no_answer(operation, &text)
+}
+
+fn no_answer(operation: &str, reason: &str) -> Problem {
+    let message =
+        format!("`{operation}` had no answer ({reason}): check the connection and try again");
+    Problem::later("unreachable", message)
 }

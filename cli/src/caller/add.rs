@@ -16,11 +16,18 @@ pub async fn run(arguments: &Add, output: Output) -> Outcome {
         let ways = gate.ways().await?;
         on_all(&gate, &ways, arguments).await
     };
-    show(answers, output, |answer| {
-        let status = answer.text("status").replace('_', " ");
-        let status = output.paint(Tone::Good, &status);
-        format!("{status} {}, {}", answer.text("network"), until(&answer.json))
-    })
+    show(answers, output, |answer| output.paint(Tone::Good, &describe(answer)))
+}
+
+/// What an add came to. An address that is let in already may be so permanently: then no reset ends it.
+pub fn describe(answer: &Answer) -> String {
+    let (status, network) = (answer.text("status"), answer.text("network"));
+    let text = format!("{} {network}", status.replace('_', " "));
+    if status == "already_allowed" && answer.text("ends").is_empty() {
+        text
+    } else {
+        format!("{text}, {}", until(&answer.json))
+    }
 }
 
 /// Adds on every way at once.

@@ -6,7 +6,7 @@ use allowlist::time::{parse_seconds, rfc3339};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::add::{on_all, until};
+use super::add::{describe, on_all};
 use super::api::{Answer, Gate, Way};
 use super::bookmark::Bookmark;
 use super::schedule::{Schedule, Step};
@@ -115,7 +115,7 @@ impl Watcher<'_> {
         self.told = None;
         for answer in &answers {
             let (status, network) = (answer.text("status"), answer.text("network"));
-            let text = format!("{} {network}, {}", status.replace('_', " "), until(&answer.json));
+            let text = describe(answer);
             let more = json!({ "network": network, "ends": answer.json.get("ends") });
             tell(self.output, status, &text, &more);
         }
