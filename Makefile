@@ -2,6 +2,7 @@ PYTHON ?= python3
 SEEDS ?= 200000
 SHARD ?= 0/1
 PINS ?=
+OPTIONS ?=
 export ARCHITECTURE PACKAGE
 LINT := .venv-lint/bin
 
@@ -18,7 +19,7 @@ local: ## run the local stack until Ctrl-C; PORT=n chooses the port
 	@$(PYTHON) local/stack.py up
 
 account: ## run the story on a real AWS account with the profile that is set up, then remove everything; PACKAGE=zip takes a release
-	@$(PYTHON) local/stack.py account $(ACCOUNT)
+	@$(PYTHON) local/stack.py account $(OPTIONS)
 
 account-clean: ## remove what an interrupted `make account` left
 	@$(PYTHON) local/stack.py account --clean

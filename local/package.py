@@ -22,7 +22,7 @@ import zipfile
 from stack import BUILT, ROOT, VENVS, Problem, architecture, build_program, say
 
 FUNCTIONS = {"AddIpFunction": "add-ip", "ResetPolicyFunction": "reset-policy"}
-FILES = ["samconfig.toml", "LICENSE", "README.md", "CHANGELOG.md"]
+FILES = ["samconfig.toml", "LICENSE", "README.md", "README.ja.md", "CHANGELOG.md"]
 FOLDERS = ["examples", "docs"]
 # e_machine: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
 MACHINES = {62: "x86_64", 183: "arm64"}
@@ -46,8 +46,8 @@ def check_architecture(wanted, built=BUILT):
         found = architecture_of(built / name / "bootstrap")
         if found != wanted:
             raise Problem(
-                f"{name} was built for {found}, not for {wanted}: run `make build ARCHITECTURE={found}` "
-                f"to deploy on {found}, or build on a machine with a processor of the kind {wanted}"
+                f"{name} was built for {found}, not for {wanted}: run `make build ARCHITECTURE={wanted}` "
+                f"on a machine with that processor, or `make build ARCHITECTURE={found}` for {found}"
             )
 
 
@@ -105,7 +105,7 @@ def contents(architecture, program):
 def package(target=ROOT / "dist", program=None):
     """-> the path of the package. `program` is an `ip-gate` that is built already."""
     processor = architecture_of(BUILT / "AddIpFunction" / "bootstrap")
-    check_architecture(os.environ.get("ARCHITECTURE") or processor)
+    check_architecture(architecture() if os.environ.get("ARCHITECTURE") else processor)
     program = program or build_program(release=True)
     if architecture_of(program) != processor:
         raise Problem(f"the functions are for {processor}: make the package on such a machine")

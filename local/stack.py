@@ -170,7 +170,14 @@ def build_program(release=False):
 
 
 def local_template():
-    """The built template without what cannot hold in the emulator.
+    """The built template as the emulator takes it."""
+    target = BUILT / "template-local.yaml"
+    target.write_text(for_the_emulator((BUILT / "template.yaml").read_text()))
+    return target
+
+
+def for_the_emulator(template):
+    """A template without what cannot hold in the emulator.
 
     - The bucket policy: the emulator speaks plain HTTP, which the TLS-only statement refuses. And it takes
       the ARN of a role's session for `aws:PrincipalArn`, where AWS takes the role's: it would refuse the
@@ -181,14 +188,11 @@ def local_template():
     The template has no switch for this. `test_rendered_policies.py` and `test_queries.py` look at what is
     taken out here.
     """
-    lines = (BUILT / "template.yaml").read_text().splitlines()
-    lines = without_block(lines, "StateBucketPolicy:")
+    lines = without_block(template.splitlines(), "StateBucketPolicy:")
     lines = without_block(lines, "Condition:", after="Sid: CreateBaseline")
     for query in SAVED_QUERIES:
         lines = without_block(lines, f"{query}:")
-    target = BUILT / "template-local.yaml"
-    target.write_text("\n".join(lines) + "\n")
-    return target
+    return "\n".join(lines) + "\n"
 
 
 def without_block(lines, head, after=None):

@@ -97,9 +97,9 @@ class World:
     def tags(self):
         return [{"Key": TAG, "Value": self.prefix}]
 
-    def client(self, service, user=None, region=None, number=0, **options):
+    def client(self, service, user=None, region=None, number=0):
         """A client of the administrator's, or of a user's (access key and secret); one for each `number`."""
-        name = (service, user, region, number, tuple(sorted(options.items())))
+        name = (service, user, region, number)
         if name not in self.clients:
             key, secret, token = (*user, None) if user else self.credentials()
             # A user's calls are probes: each counts, so none is repeated.
@@ -114,7 +114,6 @@ class World:
                 aws_session_token=token,
                 config=Config(**config),
                 **({"endpoint_url": self.endpoint} if self.endpoint else {}),
-                **options,
             )
         return self.clients[name]
 

@@ -1,37 +1,13 @@
 //! IAM as it is: reads that lag in time, and trust policies that do not read back as they were written.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use fakes::connection::{Decision, Director};
 use fakes::trust::normal;
-use fakes::world::{Cause, Reply};
-use fakes::{Answer, Caller, Replicas};
+use fakes::world::Cause;
+use fakes::{Answer, Replicas};
 use tokio::time::Instant;
 
 use crate::*;
 
-/// One round trip to IAM, and one to S3.
-const FAR: Duration = Duration::from_millis(100);
-const NEAR: Duration = Duration::from_millis(2);
-
 const MEMBERS: [&str; 8] = ["anna", "ben", "cleo", "dan", "eve", "finn", "gus", "hana"];
-
-/// Answers as the script does, after the time that the way there and back takes.
-struct Distance(Script);
-
-impl Director for Distance {
-    fn decide(&self, author: usize, op: Op) -> Decision {
-        let way = if op.is_iam() { FAR } else { NEAR };
-        let decision = self.0.decide(author, op);
-        Box::pin(async move {
-            tokio::time::sleep(way / 2).await;
-            let fate = decision.await;
-            tokio::time::sleep(way / 2).await;
-            fate
-        })
-    }
-}
 
 fn seconds(number: f64) -> Duration {
     Duration::from_secs_f64(number)
@@ -63,10 +39,6 @@ async fn add(script: &Script, author: usize, name: &str, address: &str) -> (Answ
 fn made(script: &Script) -> usize {
     let world = script.world.lock();
     world.policies[POLICY].iter().filter(|moment| moment.cause == Cause::Write).count()
-}
-
-fn lease(script: &Script) -> Value {
-    serde_json::from_str(&script.world.lock().objects["lease.json"].body).unwrap()
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,32 +1,9 @@
 //! How long a member waits, counted in round trips on a clock that only the services move: IAM is far, S3 is near.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use fakes::connection::{Decision, Director};
-use fakes::{Caller, Function, Op, POLICY, Script, add_config, add_event, office};
-use serde_json::Value;
+use fakes::Function;
 use tokio::time::Instant;
 
-/// One round trip to IAM, and one to S3.
-const FAR: Duration = Duration::from_millis(100);
-const NEAR: Duration = Duration::from_millis(2);
-
-/// Answers as the script does, after the time that the way there and back takes.
-struct Distance(Script);
-
-impl Director for Distance {
-    fn decide(&self, author: usize, op: Op) -> Decision {
-        let way = if op.is_iam() { FAR } else { NEAR };
-        let decision = self.0.decide(author, op);
-        Box::pin(async move {
-            tokio::time::sleep(way / 2).await;
-            let fate = decision.await;
-            tokio::time::sleep(way / 2).await;
-            fate
-        })
-    }
-}
+use crate::*;
 
 async fn function(script: &Script, policies: &str) -> Function {
     Caller::new(1, Arc::new(Distance(script.clone())))

@@ -11,7 +11,7 @@ import pytest
 import package
 from command import binary as binary_of_the_program
 from report import DIFFERENT, Report
-from stack import BUILD, BUILT, ROOT, SAVED_QUERIES, STACK, Problem, without_block
+from stack import BUILD, BUILT, ROOT, STACK, Problem, for_the_emulator
 from story import tell
 from world import LocalWorld
 
@@ -76,13 +76,8 @@ class PackageWorld(LocalWorld):
 
 def test_from_the_package_alone_a_member_is_added_let_in_reset_and_removed(unpacked, tools):
     template = unpacked / "template.yaml"
-    # What the emulator cannot hold, as for the local stack (`stack.local_template`).
-    lines = without_block(template.read_text().splitlines(), "StateBucketPolicy:")
-    lines = without_block(lines, "Condition:", after="Sid: CreateBaseline")
-    for query in SAVED_QUERIES:
-        lines = without_block(lines, f"{query}:")
     kept = template.read_bytes()
-    template.write_text("\n".join(lines) + "\n")
+    template.write_text(for_the_emulator(template.read_text()))
     before = {path for path in unpacked.rglob("*") if path.is_file()}
     report = Report("the package")
     try:

@@ -176,7 +176,6 @@ async fn route(
     let duration = duration(event, config)?;
     let caller = Caller { member: member.clone(), network: network(event, config)? };
     check(caller.network, config).map_err(|error| caller.failed(Error::from(error)))?;
-    let stored = stored.map_err(|error| caller.failed(error))?;
     match (resource, member) {
         ("/status", member) => {
             let status = status(ctx, &stored, &caller.network, member.as_ref()).await;
@@ -188,10 +187,12 @@ async fn route(
         (_, member) => {
             let end = duration.map(|seconds| stored.clock.now().saturating_add(seconds));
             let key = GrantKey { network: caller.network, member, end };
-            let ends = report::ends(&key, &config.config, stored.clock.now());
             let request = AddRequest { key };
             match add(ctx, stored, &request).await {
-                Ok(done) => Ok(report::added(ctx, &caller, done, ends).await),
+                Ok(done) => {
+                    let ends = report::ends(&request.key, &config.config, done.granted_at);
+                    Ok(report::added(ctx, &caller, done, ends).await)
+                }
                 Err(failure) if failure.kind() == "unauthorized" => {
                     Err(Refusal::Unauthorized.into())
                 }
@@ -222,12 +223,12 @@ async fn removal(
     Ok(report::removed(ctx, caller, done).await)
 }
 
-/// Who asks. The lease is read at the same time.
+/// Who asks. The lease is read at the same time: without it nobody can tell whether a key still counts.
 async fn identify(
     ctx: Context<'_>,
     event: &Event,
     config: &AddConfig,
-) -> Result<(Option<Member>, Result<StoredLease, Error>), Rejected> {
+) -> Result<(Option<Member>, StoredLease), Rejected> {
     let key = event.key();
     if key.is_none() && !config.open_access {
         return Err(Refusal::Unauthorized.into());
@@ -248,7 +249,7 @@ async fn identify(
     if member.is_none() && !config.open_access {
         return Err(Refusal::Unauthorized.into());
     }
-    Ok((member, stored))
+    Ok((member, stored.map_err(Rejected::Unidentified)?))
 }
 
 /// How long the entry is asked for, in seconds; `None`: until the next reset.

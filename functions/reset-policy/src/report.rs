@@ -48,18 +48,21 @@ pub(crate) fn refused_or_failed(failure: &PartialFailure) -> Value {
     };
     match failure.errors.as_slice() {
         [only] if is_refusal(only) && failure.done.is_empty() => refused(only),
-        _ => {
-            let message = failure.to_string();
-            tracing::error!(
-                outcome = "failed",
-                error.kind = failure.kind(),
-                error = message,
-                "could not do what was asked: {message}"
-            );
-            let done: Vec<&str> = failure.done.iter().map(|outcome| outcome.arn.as_str()).collect();
-            json!({ "status": "failed", "error": failure.kind(), "message": message, "done": done })
-        }
+        _ => failed(failure),
     }
+}
+
+/// The answer to what was not done, or not everywhere.
+pub(crate) fn failed(failure: &PartialFailure) -> Value {
+    let message = failure.to_string();
+    tracing::error!(
+        outcome = "failed",
+        error.kind = failure.kind(),
+        error = message,
+        "could not do what was asked: {message}"
+    );
+    let done: Vec<&str> = failure.done.iter().map(|outcome| outcome.arn.as_str()).collect();
+    json!({ "status": "failed", "error": failure.kind(), "message": message, "done": done })
 }
 
 /// The function error of a reset that was not done everywhere.

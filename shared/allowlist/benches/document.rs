@@ -43,7 +43,7 @@ fn decide(document: &Document, own: Network, grants: &[Grant]) -> String {
     let target = Target::policy("arn:aws:iam::111122223333:policy/gate").unwrap();
     let rules =
         TargetRules { target: &target, sids: &[], limit: MANAGED_POLICY_LIMIT, baseline: None };
-    let edit = Edit::Add { own, granted: Granted::new(grants, None) };
+    let edit = Edit::Add { own, granted: Granted::new(grants, None), ended: Vec::new() };
     edit.apply(&rules, document).unwrap().render()
 }
 

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::gate::{Entry, Gate};
 use crate::grant::Grant;
 use crate::network::Network;
-use crate::target::Target;
+use crate::target::{Target, TargetKind};
 
 /// What a decision needs to know about one target.
 #[derive(Clone, Debug)]
@@ -67,6 +67,8 @@ pub enum Edit {
         own: Network,
         /// Everybody who is granted an entry, `own` included.
         granted: Granted,
+        /// What has ended. With a cutoff it goes off the list: IAM would let it in again until the new date.
+        ended: Vec<Network>,
     },
     /// The whole document goes back to the baseline, with the granted networks on its list.
     Reset {
@@ -98,7 +100,7 @@ impl Edit {
     /// [`Gate::find`].
     pub fn apply(&self, rules: &TargetRules<'_>, base: &Document) -> Result<Document, Error> {
         match self {
-            Self::Add { own, granted } => add(rules, base, own, granted),
+            Self::Add { own, granted, ended } => add(rules, base, own, granted, ended),
             Self::Reset { granted } => {
                 let Baseline { document, gate, .. } = rules.baseline()?;
                 rules.finish(document.clone(), gate, granted)
@@ -120,9 +122,13 @@ fn add(
     base: &Document,
     own: &Network,
     granted: &Granted,
+    ended: &[Network],
 ) -> Result<Document, Error> {
     let mut new = without_cutoff(base);
     let gate = Gate::find(&new, rules.sids)?;
+    if granted.cutoff.is_some() && rules.baseline.is_some() {
+        new = gate.without(&new, &rules.unneeded(ended, granted)?);
+    }
     let entries = gate.entries(&new).len();
     let mut listed = gate.coverage(&new);
     let is_missing = listed.add(*own);
@@ -144,12 +150,7 @@ fn cut(
 ) -> Result<Document, Error> {
     let base = without_cutoff(base);
     let gate = Gate::find(&base, rules.sids)?;
-    let Baseline { document, gate: permanent, .. } = rules.baseline()?;
-    let permanent = permanent.entries(document);
-    let permanent = permanent.iter().filter_map(|entry| entry.network.as_ref());
-    let stay: HashSet<&Network> = permanent.chain(&granted.networks).collect();
-    let gone: Vec<Network> =
-        ended.iter().filter(|network| !stay.contains(network)).copied().collect();
+    let gone = rules.unneeded(ended, granted)?;
     let new = rules.finish(gate.without(&base, &gone), &gate, granted)?;
     if gate.entries(&new).is_empty() {
         return Err(Error::MalformedDocument(
@@ -164,6 +165,15 @@ impl TargetRules<'_> {
         self.baseline
             .as_ref()
             .ok_or_else(|| Error::BaselineUnusable("it is not known: save one".to_owned()))
+    }
+
+    /// Those of the ended networks that are neither permanent nor granted.
+    fn unneeded(&self, ended: &[Network], granted: &Granted) -> Result<Vec<Network>, Error> {
+        let Baseline { document, gate: permanent, .. } = self.baseline()?;
+        let permanent = permanent.entries(document);
+        let permanent = permanent.iter().filter_map(|entry| entry.network.as_ref());
+        let stay: HashSet<&Network> = permanent.chain(&granted.networks).collect();
+        Ok(ended.iter().filter(|network| !stay.contains(network)).copied().collect())
     }
 
     /// The document with the granted networks on its list as far as they fit, oldest first, and with the cutoff.
@@ -187,7 +197,8 @@ impl TargetRules<'_> {
         gate: &Gate,
         granted: &Granted,
     ) -> Result<Document, Error> {
-        let Some(until) = granted.cutoff.filter(|_| gate.has_deny(document)) else {
+        let can_enforce = self.target.kind() == TargetKind::Policy && gate.has_deny(document);
+        let Some(until) = granted.cutoff.filter(|_| can_enforce) else {
             return Ok(document.clone());
         };
         let Baseline { document: baseline, gate: permanent, .. } = self.baseline()?;

@@ -184,9 +184,13 @@ impl Function {
 
     /// Handles an event; -> the answer, and what is left to do after it.
     pub async fn answer(&self, event: Value) -> (Answer, Rest) {
+        self.payload(&event.to_string()).await
+    }
+
+    /// Handles an event as it comes over the wire, which may be anything.
+    pub async fn payload(&self, payload: &str) -> (Answer, Rest) {
         let request_id = format!("add-{}", self.author.load(Ordering::Relaxed));
-        let (response, release) =
-            add_ip::handle(&event.to_string(), &context(&request_id), &self.deps).await;
+        let (response, release) = add_ip::handle(payload, &context(&request_id), &self.deps).await;
         let response = serde_json::to_value(response).unwrap();
         let body = response["body"].as_str().unwrap();
         let answer = Answer {

@@ -125,20 +125,22 @@ impl StateBucket {
         let body = serde_json::json!({
             "network": key.network, "member": key.member, "end": key.end, "request": request_id,
         });
-        let put = self.client.put_object().bucket(&self.bucket).key(&object);
-        let put = put.content_type("application/json").body(body.to_string().into_bytes().into());
-        let mut once = aws_sdk_s3::Config::builder();
         // INVARIANT (GrantPutOnce): of two puts the first may land after the grant was removed.
-        if holds(Invariant::GrantPutOnce) {
-            once = once.retry_config(RetryConfig::disabled());
-        }
-        match put.customize().config_override(once).send().await {
-            Ok(_) => Ok(()),
-            Err(e) if ErrorKind::of(&e) == ErrorKind::Unanswered => {
-                Err(Error::Busy("S3 did not say whether it stored the request".to_owned()))
+        let attempts = if holds(Invariant::GrantPutOnce) { 1 } else { 2 };
+        for _ in 0..attempts {
+            let put = self.client.put_object().bucket(&self.bucket).key(&object);
+            let put = put.content_type("application/json");
+            let put = put.body(body.to_string().into_bytes().into());
+            let once = aws_sdk_s3::Config::builder().retry_config(RetryConfig::disabled());
+            match put.customize().config_override(once).send().await {
+                Ok(_) => return Ok(()),
+                Err(e) if ErrorKind::of(&e) == ErrorKind::Unanswered => {}
+                Err(e) => {
+                    return Err(ErrorKind::report(e, "s3:PutObject", &self.location(&object)));
+                }
             }
-            Err(e) => Err(ErrorKind::report(e, "s3:PutObject", &self.location(&object))),
         }
+        Err(Error::Busy("S3 did not say whether it stored the request".to_owned()))
     }
 
     /// Deletes grants, in one attempt each; deleting one that is gone is no error.

@@ -31,6 +31,8 @@ pub struct AddReport {
     pub targets: Vec<TargetOutcome>,
     /// The network was not in force on all of them before.
     pub added: bool,
+    /// When the caller's own grant was given, in seconds since 1970; `None` where the network is in without one.
+    pub granted_at: Option<i64>,
     /// What is left to do after the answer.
     pub release: Option<Release>,
 }
@@ -52,6 +54,7 @@ pub async fn add(
     if let Some(report) = already_allowed(ctx, &stored, &targets, &grants, request).await? {
         return Ok(report);
     }
+    let asked_at = stored.clock.now();
     let had_grant = grants.iter().any(|grant| grant.key == request.key);
     let turn = Adder { ctx, request, had_grant };
     // COUNT: a request that does not fit is refused before anything is put.
@@ -63,7 +66,7 @@ pub async fn add(
             Ok(plan) => turn.execute(lease, plan, false).await,
             Err(error) => Err(turn.refuse(lease, error).await.into()),
         },
-        Ok(Taken::Served(record)) => Ok(served(ctx, &record)),
+        Ok(Taken::Served(record)) => Ok(served(ctx, &record, asked_at)),
         Err(error) => {
             if turn.leaves_no_grant(&error) {
                 turn.take_back().await;
@@ -210,7 +213,8 @@ impl<'a> Adder<'a> {
         capture_policies(ctx, &mut plan.publications, &plan.grants, lease.clock).await;
         let served = plan.served(key, &ctx.config.gate_sids);
         let added = targets.iter().any(|outcome| outcome.wrote);
+        let granted_at = plan.granted_at(key).map(|at| at.min(lease.clock.now()));
         let release = Some(Release::new(ctx, lease, &plan.publications, served));
-        Ok(AddReport { targets, added, release })
+        Ok(AddReport { targets, added, granted_at, release })
     }
 }

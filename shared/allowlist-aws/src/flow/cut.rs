@@ -46,7 +46,7 @@ pub struct CutReport {
     pub targets: Vec<TargetOutcome>,
     /// The grants that ended, or would.
     pub ended: Vec<Grant>,
-    /// The grants that remain.
+    /// The grants that remain, as far as they count.
     pub remaining: Vec<Grant>,
     /// The baselines that were used.
     pub baselines: Vec<Baseline>,
@@ -101,13 +101,9 @@ impl Cut {
     /// What the record that takes the lease says beside the nonce.
     fn prepare(&self, stored: &StoredLease, record: &mut LeaseRecord) {
         record.cuts = stored.record.cuts.saturating_add(1);
-        match self {
-            // INVARIANT (VoidMember): requests of the member that are on their way bring nothing back.
-            Self::RevokeMember(member) => {
-                record.void.insert(member.clone(), stored.clock.now());
-            }
-            Self::Reset => record.forget_void(stored.clock.now()),
-            _ => {}
+        // INVARIANT (VoidMember): requests of the member that are on their way bring nothing back.
+        if let Self::RevokeMember(member) = self {
+            record.void.insert(member.clone(), stored.clock.now());
         }
     }
 }
@@ -223,6 +219,10 @@ async fn execute(
             return Err(error.into());
         }
     }
+    // A reset that fails keeps the grants: a late one of a removed member must not count after it.
+    if matches!(cut, Cut::Reset) && !plan.keeps_grants {
+        lease.record.forget_void(lease.clock.now());
+    }
     let outcomes = plan.publications.iter().filter(|publication| !publication.has_failed());
     let targets = outcomes.map(|publication| publication.outcome(&plan.grants)).collect();
     if matches!(cut, Cut::Reset) && plan.errors.is_empty() {
@@ -333,6 +333,7 @@ impl<'a> Plan<'a> {
             live.into_iter().filter(|grant| listed.contains(&grant.key.network)).collect()
         };
         plan.edit = cut.edit(&plan.ended, Granted::new(&live, ctx.config.cutoff()));
+        plan.remaining.clone_from(&live);
         for (view, baseline, base) in looked_at {
             plan.baselines.push(baseline.clone());
             let rules = ctx.rules(view.target, Some(baseline));

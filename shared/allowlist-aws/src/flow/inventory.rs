@@ -8,7 +8,7 @@ use allowlist::document::Document;
 use allowlist::edit::{Difference, difference, networks_by_age};
 use allowlist::error::Error;
 use allowlist::gate::{Entry, Gate};
-use allowlist::grant::{Grant, Member};
+use allowlist::grant::{Grant, Member, newest_of_each_entry};
 use allowlist::target::Target;
 use allowlist::versions::VersionId;
 
@@ -98,9 +98,13 @@ fn list(ctx: Context<'_>, view: &TargetView<'_>, grants: &[Grant]) -> Result<Inv
     let permanent = baseline.as_ref().map(entries).unwrap_or_default();
     let permanent: HashSet<String> = permanent.iter().map(Entry::identity).collect();
     let cutoff = ctx.config.cutoff();
+    let grants = newest_of_each_entry(grants);
     let describe = |entry: Entry| {
-        let granted: Vec<&Grant> =
-            grants.iter().filter(|grant| Some(grant.key.network) == entry.network).collect();
+        let granted: Vec<&Grant> = grants
+            .iter()
+            .filter(|grant| Some(grant.key.network) == entry.network)
+            .copied()
+            .collect();
         let origin = if permanent.contains(&entry.identity()) {
             EntryOrigin::Permanent
         } else if granted.is_empty() {

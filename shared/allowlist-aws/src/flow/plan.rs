@@ -6,10 +6,11 @@ use allowlist::baseline::Baseline;
 use allowlist::edit::{Edit, Granted};
 use allowlist::error::Error;
 use allowlist::gate::Gate;
-use allowlist::grant::{Grant, GrantKey, Member};
+use allowlist::grant::{Grant, GrantKey, Member, newest_of_each_entry};
 use allowlist::lease::LeaseRecord;
 use allowlist::network::Network;
 use allowlist::notice::Addition;
+use allowlist::target::TargetKind;
 
 use super::capture::may_capture;
 use super::gap::MergeBase;
@@ -53,7 +54,11 @@ impl<'a> Plan<'a> {
             return Err(not_counted(ctx, own, &grants, &counted));
         }
         let granted = Granted::new(&counted, ctx.config.cutoff());
-        let edit = Edit::Add { own: own.network, granted };
+        let cutoff = ctx.config.cutoff();
+        let over = newest_of_each_entry(&grants).into_iter();
+        let over = over.filter(|grant| grant.has_ended(now, cutoff));
+        let ended = over.map(|grant| grant.key.network).collect();
+        let edit = Edit::Add { own: own.network, granted, ended };
         let mut publications = Vec::new();
         for (view, base) in targets {
             let arn = view.target.arn();
@@ -62,6 +67,12 @@ impl<'a> Plan<'a> {
             publications.push(Publication::decide(rules, view, base, &edit, &counted)?);
         }
         Ok(Self { edit, publications, counted, grants })
+    }
+
+    /// When the own grant was given.
+    pub(super) fn granted_at(&self, own: &GrantKey) -> Option<i64> {
+        let grant = self.grants.iter().find(|grant| grant.key == *own);
+        grant.map(|grant| grant.granted_at)
     }
 
     /// The older objects of an entry, which its new one replaces.
@@ -126,16 +137,18 @@ fn not_counted(ctx: Context<'_>, own: &GrantKey, grants: &[Grant], counted: &[Gr
     Error::TooManyEntries { held, limit: ctx.config.max_grants_per_member }
 }
 
-/// The baseline that a decision needs: with a cutoff the stored one, or the one that is about to be captured.
+/// The baseline that a decision needs: for a policy with a cutoff the stored one, or the one that is about to be
+/// captured.
 fn baseline(
     ctx: Context<'_>,
     view: &TargetView<'_>,
     base: &MergeBase,
     grants: &[Grant],
 ) -> Result<Option<Baseline>, Error> {
-    match (&view.baseline, ctx.config.cutoff()) {
-        (None, _) => may_capture(ctx, view, &base.document, grants).map(Some),
-        (Some(_), Some(_)) => view.usable_baseline(ctx).map(Some),
-        (Some(_), None) => Ok(None),
+    let has_cutoff = ctx.config.cutoff().is_some() && view.target.kind() == TargetKind::Policy;
+    match view.baseline {
+        None => may_capture(ctx, view, &base.document, grants).map(Some),
+        Some(_) if has_cutoff => view.usable_baseline(ctx).map(Some),
+        Some(_) => Ok(None),
     }
 }

@@ -82,15 +82,16 @@ pub(super) async fn already_allowed(
         }
     }
     let targets = targets.iter().map(TargetView::outcome).collect();
-    Ok(Some(AddReport { targets, added: false, release: None }))
+    let granted_at = entry.first().map(|own| own.granted_at);
+    Ok(Some(AddReport { targets, added: false, granted_at, release: None }))
 }
 
-/// The answer to a caller whose grant another add has put in force.
-pub(super) fn served(ctx: Context<'_>, record: &LeaseRecord) -> AddReport {
+/// The answer to a caller whose grant, put at `asked_at`, another add has put in force.
+pub(super) fn served(ctx: Context<'_>, record: &LeaseRecord, asked_at: i64) -> AddReport {
     let outcome = |target: &Target| {
         let version = record.target(target.arn()).last_version().ok().flatten();
         TargetOutcome { wrote: true, ..TargetOutcome::unchanged(target, version) }
     };
     let targets = ctx.config.targets.iter().map(outcome).collect();
-    AddReport { targets, added: true, release: None }
+    AddReport { targets, added: true, granted_at: Some(asked_at), release: None }
 }

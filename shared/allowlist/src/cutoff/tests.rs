@@ -146,7 +146,7 @@ fn the_cutoff_follows_the_newest_grant_and_goes_with_the_last() {
     let own = "9.9.9.0".parse().unwrap();
     let add = |times: &[i64], base: &Document| {
         let granted = Granted::new(&grants(times), Some(3600));
-        Edit::Add { own, granted }.apply(&rules, base).unwrap()
+        Edit::Add { own, granted, ended: Vec::new() }.apply(&rules, base).unwrap()
     };
     let first = add(&[1_800_000_000], &base);
     assert!(first.render().contains("2027-01-15T09:00:00Z"), "{}", first.render());
@@ -165,7 +165,7 @@ fn the_size_of_the_copies_counts() {
     let mut rules = rules(&target);
     let base = parse(&format!(r#"{{"Statement":[{}]}}"#, gate("A", r#"["1.1.1.1"]"#, "")));
     let granted = Granted::new(&grants(&[1_800_000_000]), Some(3600));
-    let edit = Edit::Add { own: "9.9.9.0".parse().unwrap(), granted };
+    let edit = Edit::Add { own: "9.9.9.0".parse().unwrap(), granted, ended: Vec::new() };
     rules.limit = edit.apply(&rules, &base).unwrap().size();
     edit.apply(&rules, &base).unwrap();
     rules.limit -= 1;

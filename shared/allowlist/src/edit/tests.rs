@@ -45,7 +45,7 @@ fn the_own_network_comes_first_and_the_others_by_age() {
         grant("1.1.1.0", 1),
         grant("2.2.2.2", 9),
     ];
-    let edit = Edit::Add { own: net("9.9.9.9"), granted: granted(&grants) };
+    let edit = Edit::Add { own: net("9.9.9.9"), granted: granted(&grants), ended: Vec::new() };
     let target = policy();
     let rules = rules(&target, MANAGED_POLICY_LIMIT, &[]);
     let new = edit.apply(&rules, &document(&["1.1.1.0/24"])).unwrap();
@@ -57,14 +57,18 @@ fn the_own_network_comes_first_and_the_others_by_age() {
 fn at_the_limit_the_own_network_goes_before_the_grants() {
     let base = document(&["1.1.1.1/32", "1.1.1.2/32"]);
     let one_more = base.size() + r#","9.9.9.9/32""#.len();
-    let edit = Edit::Add { own: net("9.9.9.9"), granted: granted(&[grant("8.8.8.8", 1)]) };
+    let edit = Edit::Add {
+        own: net("9.9.9.9"),
+        granted: granted(&[grant("8.8.8.8", 1)]),
+        ended: Vec::new(),
+    };
     let target = policy();
     let new = edit.apply(&rules(&target, one_more, &[]), &base).unwrap();
     assert_eq!((entries(&new).len(), new.size()), (3, one_more));
     let error = edit.apply(&rules(&target, one_more - 1, &[]), &base).unwrap_err();
     assert_eq!(error.kind(), "policy_full");
     assert!(error.to_string().contains("2 entries"), "{error}");
-    let covered = Edit::Add { own: net("1.1.1.1"), granted: granted(&[]) };
+    let covered = Edit::Add { own: net("1.1.1.1"), granted: granted(&[]), ended: Vec::new() };
     assert_eq!(covered.apply(&rules(&target, 10, &[]), &base).unwrap(), base);
 }
 
@@ -73,7 +77,7 @@ fn a_grant_that_does_not_fit_gives_way_to_a_shorter_one() {
     let base = document(&["1.1.1.1/32"]);
     let room = base.size() + r#","9.9.9.9/32","8.8.8.8/32""#.len();
     let grants = [grant("2a05:d018:1:2::/64", 1), grant("8.8.8.8", 2)];
-    let edit = Edit::Add { own: net("9.9.9.9"), granted: granted(&grants) };
+    let edit = Edit::Add { own: net("9.9.9.9"), granted: granted(&grants), ended: Vec::new() };
     let target = policy();
     let new = edit.apply(&rules(&target, room, &[]), &base).unwrap();
     assert_eq!(entries(&new), ["1.1.1.1/32", "9.9.9.9/32", "8.8.8.8/32"]);
