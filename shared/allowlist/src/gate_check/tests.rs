@@ -48,8 +48,11 @@ fn rules(text: &str, facts: &Facts) -> Vec<&'static str> {
     findings.iter().map(|finding| finding.rule).collect()
 }
 
+/// A document, with what is known beside it.
+type Example = (String, Facts);
+
 /// For each rule a document (with facts) in which it finds something, and one in which it does not.
-fn examples() -> Vec<(&'static str, (String, Facts), (String, Facts))> {
+fn examples() -> Vec<(&'static str, Example, Example)> {
     let with = |conditions: &str| deny(OFFICE, &format!(",{conditions}"));
     let vpc = r#""StringNotEqualsIfExists":{"aws:SourceVpc":"vpc-1"}"#;
     let region = r#""StringNotEqualsIfExists":{"aws:RequestedRegion":"eu-west-1"}"#;
