@@ -4,15 +4,14 @@ use allowlist::document::Document;
 use allowlist::error::Error;
 use allowlist::grant::{GRANTS, Grant, GrantKey, Member};
 use allowlist::invariant::{Invariant, holds};
+use allowlist::member_file::MemberFile;
 use allowlist::target::Target;
-use allowlist::time::parse_seconds;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::retry::RetryConfig;
 use futures_util::future::join_all;
-use serde::Deserialize;
 
 use super::OnFirstUse;
 use super::error_kind::ErrorKind;
@@ -28,14 +27,6 @@ pub struct StateBucket {
     pub(super) client: OnFirstUse<aws_sdk_s3::Client>,
     pub(super) bucket: String,
     any_address: bool,
-}
-
-/// The file of a member.
-#[derive(Deserialize)]
-struct MemberFile {
-    name: Member,
-    #[serde(default)]
-    expires: Option<String>,
 }
 
 /// What lies under `grants/`.
@@ -93,12 +84,8 @@ impl StateBucket {
             key: object.to_owned(),
             reason: format!("it should be like {{\"name\":\"alice\"}} ({reason})"),
         };
-        let file: MemberFile = serde_json::from_str(&text).map_err(|e| unread(e.to_string()))?;
-        let expires = file.expires.map(|text| {
-            parse_seconds(&text)
-                .ok_or_else(|| unread("`expires` should be like `2027-01-01T00:00:00Z`".to_owned()))
-        });
-        Ok(Some((file.name, expires.transpose()?)))
+        let file = MemberFile::parse(&text).map_err(unread)?;
+        Ok(Some((file.name, file.expires)))
     }
 
     /// Lists what lies under `grants/`.

@@ -225,6 +225,9 @@ async fn execute(
     }
     let outcomes = plan.publications.iter().filter(|publication| !publication.has_failed());
     let targets = outcomes.map(|publication| publication.outcome(&plan.grants)).collect();
+    if matches!(cut, Cut::Reset) && plan.errors.is_empty() {
+        lease.record.reset_at = lease.clock.now();
+    }
     let release = Release::new(ctx, lease, &plan.publications, Vec::new());
     let (ended, remaining, baselines) = (plan.ended, plan.remaining, plan.baselines);
     if plan.errors.is_empty() {
