@@ -11,11 +11,11 @@ use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::retry::RetryConfig;
-use futures_util::future::join_all;
 
 use super::OnFirstUse;
 use super::error_kind::ErrorKind;
 use super::lease::{Clock, ServerDate};
+use crate::join::join_all;
 
 /// How many grants are deleted at the same time.
 const DELETES_AT_ONCE: usize = 16;

@@ -5,7 +5,7 @@ use allowlist::grant::{Grant, GrantKey};
 use allowlist::invariant::{Invariant, holds};
 use allowlist::lease::{LeaseRecord, Writer};
 use allowlist::target::Target;
-use futures_util::future::{join, try_join_all};
+use futures_util::future::join;
 
 use super::capture::{capture_policies, capture_roles};
 use super::lease::{Candidate, Release, Turn, Waiter, delete_grants};
@@ -16,6 +16,7 @@ use super::reads::{already_allowed, served};
 use super::view::{TargetView, View};
 use super::{Context, PartialFailure, TargetOutcome, report_foreign_objects};
 use crate::aws::lease::{Lease, StoredLease};
+use crate::join::try_join_all;
 
 /// Who asks for what.
 #[derive(Clone, Debug)]

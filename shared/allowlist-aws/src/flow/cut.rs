@@ -11,7 +11,6 @@ use allowlist::invariant::{Invariant, holds};
 use allowlist::lease::{LeaseRecord, Writer};
 use allowlist::network::Network;
 use allowlist::target::Target;
-use futures_util::future::join_all;
 
 use super::gap::MergeBase;
 use super::lease::{Candidate, Release, Turn, delete_grants, renew};
@@ -21,6 +20,7 @@ use super::view::{TargetView, View, counted, networks};
 use super::{Context, PartialFailure, TargetOutcome, report_foreign_objects};
 use crate::Boxed;
 use crate::aws::lease::{Lease, StoredLease};
+use crate::join::join_all;
 
 /// What is taken away.
 #[derive(Clone, Debug)]

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use allowlist::edit::Edit;
 use allowlist::error::Error;
 use allowlist::lease::Writer;
-use futures_util::future::join_all;
 
 use super::Context;
 use super::lease::{must_renew, renew};
@@ -17,6 +16,7 @@ use super::publication::{Publication, PublicationResult, with_intents, with_note
 use super::write::Attempt;
 use crate::Boxed;
 use crate::aws::lease::Lease;
+use crate::join::join_all;
 
 /// How often a change is made again on top of an outsider's before the request is given up with 503.
 const MERGES: usize = 3;

@@ -5,12 +5,12 @@ use allowlist::error::Error;
 use allowlist::grant::{Grant, Member};
 use allowlist::network::Network;
 use allowlist::target::Target;
-use futures_util::future::try_join_all;
 
 use super::cut::{Cut, cut};
 use super::lease::Release;
 use super::view::networks;
 use super::{Context, PartialFailure, TargetOutcome};
+use crate::join::try_join_all;
 
 /// Why an entry stays on the list although its member took it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
