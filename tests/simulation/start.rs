@@ -75,6 +75,11 @@ impl Start {
         Self::Later { document, before: "b0", grants, old_lease: false }
     }
 
+    /// Whether `lease.json` knows no documents yet.
+    pub fn is_old(self) -> bool {
+        matches!(self, Self::Later { old_lease: true, .. })
+    }
+
     /// The grants that are there.
     pub fn grants(self) -> &'static [Begun] {
         match self {

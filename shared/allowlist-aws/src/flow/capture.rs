@@ -88,7 +88,13 @@ async fn before_us(
     if publication.intents.len() == 1 && seen.next() == version {
         return Ok(publication.base.clone());
     }
-    let read = async |id| ctx.read(ctx.aws.iam(target).version_document(target.arn(), id)).await;
+    let read = async |id| {
+        let known = publication.overtaken.iter().find(|(overtaken, _)| *overtaken == id);
+        match known {
+            Some((_, document)) => Ok(Some(document.clone())),
+            None => ctx.read(ctx.aws.iam(target).version_document(target.arn(), id)).await,
+        }
+    };
     let mut before = read(recorded_version(&first.base)?).await?;
     let mut gap: Vec<VersionId> = seen.between(version).collect();
     gap.reverse();

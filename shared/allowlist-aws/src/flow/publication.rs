@@ -111,6 +111,8 @@ pub struct Publication<'a> {
     pub new: Document,
     /// Every intent noted for the target, inherited ones included.
     pub(super) intents: Vec<Intent>,
+    /// The versions of other people that were merged: a document read by its id is never asked for again.
+    pub(super) overtaken: Vec<(VersionId, Document)>,
     /// The target has no baseline yet.
     pub(super) captures: bool,
     /// The objects of the grants in the new document.
@@ -154,6 +156,7 @@ impl<'a> Publication<'a> {
             replaced: target.fingerprint(&current.document),
             result: is_unchanged.then_some(Ok(PublicationResult::Unchanged)),
             unanswered: 0,
+            overtaken: Vec::new(),
             unread: base.unread,
             captures,
             base: base.document,
@@ -300,9 +303,11 @@ impl<'a> Publication<'a> {
             && self.replaced == self.target().fingerprint(&self.current.document)
     }
 
-    /// The versions to prune, after a write that is in force.
+    /// The versions to prune, after a write that is verified. Until then the next holder may need any of them: to merge
+    /// what cannot be read yet, to go back to, or to capture.
     pub(super) fn to_prune(&self) -> Option<(Target, Versions)> {
-        let versions = self.versions.clone().filter(|_| self.wrote())?;
+        let is_verified = matches!(self.result, Some(Ok(Published::Verified(_))));
+        let versions = self.versions.clone().filter(|_| is_verified)?;
         Some((self.target().clone(), versions))
     }
 
