@@ -2,11 +2,12 @@ PYTHON ?= python3
 SEEDS ?= 200000
 SHARD ?= 0/1
 PINS ?=
+OPTIONS ?=
 export ARCHITECTURE PACKAGE
 LINT := .venv-lint/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local account account-clean build package package-test reproducible test unit action e2e simulate bench lint lint-rust lint-python lint-template lint-workflows deny mutants pins tools
+.PHONY: help demo local account account-clean build package program package-test reproducible test unit action e2e simulate bench lint lint-rust lint-python lint-template lint-workflows deny mutants pins tools
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,7 +19,7 @@ local: ## run the local stack until Ctrl-C; PORT=n chooses the port
 	@$(PYTHON) local/stack.py up
 
 account: ## run the story on a real AWS account with the profile that is set up, then remove everything; PACKAGE=zip takes a release
-	@$(PYTHON) local/stack.py account $(ACCOUNT)
+	@$(PYTHON) local/stack.py account $(OPTIONS)
 
 account-clean: ## remove what an interrupted `make account` left
 	@$(PYTHON) local/stack.py account --clean
@@ -28,6 +29,9 @@ build: ## build the functions for ARCHITECTURE (x86_64 or arm64; default: this m
 
 package: build ## make dist/ip-gate-<version>-<architecture>.zip, from which `sam deploy` needs no Rust
 	@$(PYTHON) local/package.py
+
+program: ## make dist/ip-gate-program-<version>-<system>-<architecture>.zip: the program ip-gate alone, for Linux or macOS
+	@$(PYTHON) local/package.py program
 
 package-test: tools ## deploy the package on the local stack, from a folder without source and a PATH without Rust
 	.venv-stack/bin/python -m pytest -p no:cacheprovider tests/e2e/test_package.py

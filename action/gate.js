@@ -110,7 +110,7 @@ function refusal(answer, url) {
     // What is in front of ip-gate may answer with a page.
   }
   const text = `${url} answered ${answer.status} ${told.error ?? ""}: ${told.message ?? "no reason was given"}`;
-  const hint = answer.status === 401 ? ". Check the secret; `scripts/member list` shows the members" : "";
+  const hint = answer.status === 401 ? ". Check the secret; `ip-gate member list` shows the members" : "";
   return new Problem(text + hint);
 }
 

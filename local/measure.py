@@ -85,6 +85,12 @@ class Watch:
 def probes(world):
     """-> the four ways to see a change. Three connections in turn may reach different replicas."""
     turn = itertools.count()
+    # Made here: boto3 makes clients in one thread only.
+    for number in range(3):
+        for user in (None, world.user):
+            world.client("iam", user=user, number=number)
+        world.client("s3", user=world.user, number=number)
+    world.client("s3", user=world.office_user)
 
     def client(service, user=None):
         return world.client(service, user=user, number=next(turn) % 3)

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""The package: everything that a deployment needs, and nothing to build.
+"""The package: everything that a deployment needs, the program `ip-gate` too, and nothing to build.
 
     package.py               make dist/ip-gate-<version>-<architecture>.zip from what `sam build` has left
+    package.py program       make dist/ip-gate-program-<version>-….zip: the program alone
     package.py reproducible  build this commit twice, in different folders, and compare the packages (slow)
 
 The bytes of a package depend on the commit and the compiler alone. Nothing is compressed: compressors give
@@ -18,11 +19,11 @@ import sys
 import tempfile
 import zipfile
 
-from stack import BUILT, ROOT, VENVS, Problem, say
+from stack import BUILT, ROOT, VENVS, Problem, architecture, build_program, say
 
 FUNCTIONS = {"AddIpFunction": "add-ip", "ResetPolicyFunction": "reset-policy"}
-FILES = ["samconfig.toml", "LICENSE", "README.md", "CHANGELOG.md"]
-FOLDERS = ["examples", "scripts", "docs"]
+FILES = ["samconfig.toml", "LICENSE", "README.md", "README.ja.md", "CHANGELOG.md"]
+FOLDERS = ["examples", "docs"]
 # e_machine: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
 MACHINES = {62: "x86_64", 183: "arm64"}
 
@@ -45,8 +46,8 @@ def check_architecture(wanted, built=BUILT):
         found = architecture_of(built / name / "bootstrap")
         if found != wanted:
             raise Problem(
-                f"{name} was built for {found}, not for {wanted}: run `make build ARCHITECTURE={found}` "
-                f"to deploy on {found}, or build on a machine with a processor of the kind {wanted}"
+                f"{name} was built for {found}, not for {wanted}: run `make build ARCHITECTURE={wanted}` "
+                f"on a machine with that processor, or `make build ARCHITECTURE={found}` for {found}"
             )
 
 
@@ -82,12 +83,13 @@ def version():
     return re.search(r'^version = "(.+)"$', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)[1]
 
 
-def contents(architecture):
+def contents(architecture, program):
     """-> {path in the package: (bytes, whether it can be run)}"""
     template = packaged_template((ROOT / "template.yaml").read_text(), architecture)
     found = {"template.yaml": (template.encode(), False)}
     for name, folder in FUNCTIONS.items():
         found[f"{folder}/bootstrap"] = ((BUILT / name / "bootstrap").read_bytes(), True)
+    found["ip-gate"] = (program.read_bytes(), True)
     paths = [ROOT / name for name in FILES]
     for folder in FOLDERS:
         paths += [path for path in (ROOT / folder).rglob("*") if path.is_file()]
@@ -100,15 +102,18 @@ def contents(architecture):
     return found
 
 
-def package(target=ROOT / "dist"):
-    """-> the path of the package"""
-    architecture = architecture_of(BUILT / "AddIpFunction" / "bootstrap")
-    check_architecture(os.environ.get("ARCHITECTURE") or architecture)
-    name = f"ip-gate-{version()}-{architecture}"
+def package(target=ROOT / "dist", program=None):
+    """-> the path of the package. `program` is an `ip-gate` that is built already."""
+    processor = architecture_of(BUILT / "AddIpFunction" / "bootstrap")
+    check_architecture(architecture() if os.environ.get("ARCHITECTURE") else processor)
+    program = program or build_program(release=True)
+    if architecture_of(program) != processor:
+        raise Problem(f"the functions are for {processor}: make the package on such a machine")
+    name = f"ip-gate-{version()}-{processor}"
     target.mkdir(exist_ok=True)
     path = target / f"{name}.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for inside, (data, runs) in sorted(contents(architecture).items()):
+        for inside, (data, runs) in sorted(contents(processor, program).items()):
             # The oldest time that a zip can hold; rw-r--r-- or rwxr-xr-x; made on Unix.
             entry = zipfile.ZipInfo(f"{name}/{inside}", (1980, 1, 1, 0, 0, 0))
             entry.create_system, entry.external_attr = 3, (0o100755 if runs else 0o100644) << 16
@@ -116,6 +121,19 @@ def package(target=ROOT / "dist"):
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     path.with_suffix(".zip.sha256").write_text(f"{digest}  {path.name}\n")
     say(f"{path.relative_to(target.parent)}  {digest}")
+    return path
+
+
+def program_alone(target=ROOT / "dist"):
+    """The program for this machine, which may be a Mac; -> the path of its zip"""
+    system = "macos" if sys.platform == "darwin" else "linux"
+    name = f"ip-gate-program-{version()}-{system}-{architecture()}"
+    target.mkdir(exist_ok=True)
+    path = target / f"{name}.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for source in (build_program(release=True), ROOT / "LICENSE"):
+            archive.write(source, f"{name}/{source.name}")
+    say(str(path.relative_to(target.parent)))
     return path
 
 
@@ -165,11 +183,13 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", nargs="?", choices=["make", "reproducible"], default="make")
+    parser.add_argument("command", nargs="?", choices=["make", "program", "reproducible"], default="make")
     try:
         match parser.parse_args().command:
             case "make":
                 package()
+            case "program":
+                program_alone()
             case "reproducible":
                 reproducible()
     except Problem as problem:

@@ -77,9 +77,9 @@ class AwsWorld(World):
         found = self.session.get_credentials().get_frozen_credentials()
         return found.access_key, found.secret_key, found.token
 
-    def client(self, service, user=None, region=None, number=0, **options):
+    def client(self, service, user=None, region=None, number=0):
         if user:
-            return super().client(service, user, region, number, **options)
+            return super().client(service, user, region, number)
         # The session renews what it has; a role's credentials end after an hour.
         name = (service, region, number)
         if name not in self.clients:
@@ -302,6 +302,8 @@ def open_session():
 
 def run(arguments):
     """The whole run; -> exit status"""
+    if not arguments.package.exists():
+        raise Problem(f"there is no package at {arguments.package}")
     session = open_session()
     prefix = arguments.prefix or f"ip-gate-trial-{secrets.token_hex(4)}"
     if STATE.exists():
@@ -325,7 +327,7 @@ def run(arguments):
 def tell_and_clean(world, path):
     report, ended = Report("ip-gate on a real account"), "The run did not come to its end."
     report.hide(str(world.account), "111122223333")
-    report.hide(world.caller.split("/")[-1], "ADMINISTRATOR")
+    report.hide(world.caller, "ADMINISTRATOR")
     for name, value in world.facts():
         report.fact(name, value)
     try:

@@ -34,6 +34,7 @@ import venv
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 VENVS = BUILD, STACK, LINT = ROOT / ".venv-build", ROOT / ".venv-stack", ROOT / ".venv-lint"
 BUILT = ROOT / ".aws-sam" / "build"
+PROGRAM = ROOT / "target" / "debug" / "ip-gate"
 ACCOUNT, REGION = "000000000000", "us-east-1"
 POLICY_ARN = f"arn:aws:iam::{ACCOUNT}:policy/ip-gate"
 USER = "alice"
@@ -154,8 +155,29 @@ def build():
     built.write_text(package.only_architecture(built.read_text(), wanted))
 
 
+def build_program(release=False):
+    """Builds `ip-gate`, quickly or for a package; -> its path"""
+    if release:
+        say("cargo build --release: the program ip-gate (some minutes the first time)")
+        command, env = ["--release", "--target-dir", ROOT / "target" / "package"], build_environment()
+    else:
+        say("cargo build: the program ip-gate (some minutes the first time)")
+        command, env = [], None
+    command = ["cargo", "build", "--locked", "--quiet", "--package", "ip-gate", *command]
+    if subprocess.run(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL).returncode != 0:
+        raise Problem("`cargo build` failed, see above")
+    return ROOT / "target" / "package" / "release" / "ip-gate" if release else PROGRAM
+
+
 def local_template():
-    """The built template without what cannot hold in the emulator.
+    """The built template as the emulator takes it."""
+    target = BUILT / "template-local.yaml"
+    target.write_text(for_the_emulator((BUILT / "template.yaml").read_text()))
+    return target
+
+
+def for_the_emulator(template):
+    """A template without what cannot hold in the emulator.
 
     - The bucket policy: the emulator speaks plain HTTP, which the TLS-only statement refuses. And it takes
       the ARN of a role's session for `aws:PrincipalArn`, where AWS takes the role's: it would refuse the
@@ -166,14 +188,11 @@ def local_template():
     The template has no switch for this. `test_rendered_policies.py` and `test_queries.py` look at what is
     taken out here.
     """
-    lines = (BUILT / "template.yaml").read_text().splitlines()
-    lines = without_block(lines, "StateBucketPolicy:")
+    lines = without_block(template.splitlines(), "StateBucketPolicy:")
     lines = without_block(lines, "Condition:", after="Sid: CreateBaseline")
     for query in SAVED_QUERIES:
         lines = without_block(lines, f"{query}:")
-    target = BUILT / "template-local.yaml"
-    target.write_text("\n".join(lines) + "\n")
-    return target
+    return "\n".join(lines) + "\n"
 
 
 def without_block(lines, head, after=None):
@@ -424,6 +443,7 @@ def demo(port):
     """The story is told by a program of its own, in the environment that has boto3."""
     install_tools()
     build()
+    build_program()
     command = [STACK / "bin" / "python", ROOT / "local" / "story.py"]
     command += ["--port", str(port)] if port else []
     os.execv(command[0], command)
@@ -492,18 +512,21 @@ def default_version(stack):
 def up(port):
     install_tools()
     build()
+    program = build_program().relative_to(ROOT)
     with Stack(port) as stack:
         key, secret = set_the_stage(stack)
         say("running; Ctrl-C stops everything")
-        reset = stack.outputs["ResetFunction"]
         print(
             f"""
   The URL:            {stack.url}
   A member's key:     {stack.member_key}
   The state bucket:   {stack.outputs["StateBucket"]}
 
-  Let yourself in:
+  Let yourself in, as a member:
     curl -H 'Authorization: Bearer {stack.member_key}' {stack.url}
+    export IP_GATE_URL={stack.url} IP_GATE_KEY={stack.member_key}
+    {program} add
+    {program} status
 
   Be the user behind the gate (refused before, allowed after):
     export AWS_ENDPOINT_URL={stack.endpoint} AWS_DEFAULT_REGION={REGION}
@@ -511,8 +534,12 @@ def up(port):
 
   Be the administrator:
     export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
-    {STACK.relative_to(ROOT)}/bin/aws iam list-policy-versions --policy-arn {POLICY_ARN}
-    {STACK.relative_to(ROOT)}/bin/aws lambda invoke --function-name {reset} /dev/stdout
+    {program} overview
+    {program} entries
+    {program} versions
+    {program} member add bob
+    {program} reset --dry-run
+    {program} --help
 """,
             flush=True,
         )

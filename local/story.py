@@ -40,11 +40,11 @@ class Show:
 
         return self.step(f"{who} aws {shown}", expect, act)
 
-    def command(self, name, *arguments, expect):
+    def command(self, *arguments, expect):
         def act():
-            return self.world.command(name, *arguments)[1]
+            return self.world.command(*arguments)[1]
 
-        return self.step(" ".join(["admin$ scripts/" + name, *arguments]), expect, act)
+        return self.step(" ".join(["admin$ ip-gate", *arguments]), expect, act)
 
     def call(self, key, path="add", query="", method="GET", source=None, expect=""):
         bearer = " -H 'Authorization: Bearer $KEY'" if key else ""
@@ -101,11 +101,11 @@ def tell(world, report):
 
     show.chapter("alice becomes a member; her key is shown once")
     # Printed by hand: the report keeps no key.
-    print("  admin$ scripts/member add alice", flush=True)
+    print("  admin$ ip-gate member add alice", flush=True)
     _, printed = world.command("member", "add", "alice")
     print("         " + printed.replace("\n", "\n         ") + "\n", flush=True)
     report.check(
-        "`admin$ scripts/member add alice`", "a bookmark and a curl line", "both", "#key=" in printed
+        "`admin$ ip-gate member add alice`", "a bookmark and a curl line", "both", "#key=" in printed
     )
     key = key_in(printed)
     report.hide(key, "$KEY")
@@ -126,13 +126,12 @@ def tell(world, report):
     show.chapter("a second address of hers, and the first again")
     show.call(key, **world.second, expect='"status":"added"')
     show.call(key, expect='"status":"already_allowed"')
-    show.command("entry", "list", expect="alice since 20")
+    show.command("entries", expect="alice since 20")
     show.chapter(
         "every change is a version of the policy; pruning leaves at most four, "
         "so the limit of five is never met"
     )
-    query = "Versions[].[VersionId,IsDefaultVersion]"
-    show.aws("iam", "list-policy-versions", "--policy-arn", world.gate, "--query", query, expect='"v3"')
+    show.command("versions", expect="v3  20")
 
     show.chapter("for an hour, and out again before that")
     show.call(key, query="?for=1h", expect='"ends":"20')

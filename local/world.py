@@ -10,7 +10,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import time
 import types
 import urllib.error
@@ -22,7 +21,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from package import architecture_of
-from stack import ACCOUNT, BUILT, REGION, ROOT, STACK, Problem, Stack
+from stack import ACCOUNT, BUILT, PROGRAM, REGION, ROOT, STACK, Problem, Stack
 
 OFFICE = "198.51.100.10/32"
 TAG = "ip-gate-trial"
@@ -57,7 +56,7 @@ class World:
     fires_in, fires_late = 2, 90
 
     def __init__(self, prefix, folder=None):
-        """`prefix` begins the name of everything that is made; `folder` has examples/ and the commands."""
+        """`prefix` begins the name of everything that is made; `folder` has examples/ and a program."""
         self.prefix, self.folder = prefix, folder or ROOT
         self.stack_name, self.user_name, self.role_name = prefix, f"{prefix}-alice", f"{prefix}-role"
         self.gate_name, self.office_name = prefix, f"{prefix}-office"
@@ -98,9 +97,9 @@ class World:
     def tags(self):
         return [{"Key": TAG, "Value": self.prefix}]
 
-    def client(self, service, user=None, region=None, number=0, **options):
+    def client(self, service, user=None, region=None, number=0):
         """A client of the administrator's, or of a user's (access key and secret); one for each `number`."""
-        name = (service, user, region, number, tuple(sorted(options.items())))
+        name = (service, user, region, number)
         if name not in self.clients:
             key, secret, token = (*user, None) if user else self.credentials()
             # A user's calls are probes: each counts, so none is repeated.
@@ -115,7 +114,6 @@ class World:
                 aws_session_token=token,
                 config=Config(**config),
                 **({"endpoint_url": self.endpoint} if self.endpoint else {}),
-                **options,
             )
         return self.clients[name]
 
@@ -147,9 +145,15 @@ class World:
         """Runs the AWS CLI; -> whether it succeeded, what it printed"""
         return self.run(["aws", *arguments, "--output", "json"], user)
 
-    def command(self, name, *arguments):
+    @property
+    def program(self):
+        """`ip-gate`: the one of the package, or else the one that was built here."""
+        packaged = self.folder / "ip-gate"
+        return packaged if packaged.is_file() else PROGRAM
+
+    def command(self, *arguments):
         """Runs one of the administrator's commands; -> whether it succeeded, what it printed"""
-        return self.run([sys.executable, self.folder / "scripts" / name, *arguments])
+        return self.run([self.program, *arguments])
 
     def run(self, program, user=None):
         done = subprocess.run(

@@ -23,6 +23,9 @@ fn grants(script: &Script) -> Vec<String> {
 
 // How long an entry stays.
 
+/// Whether a call is the one that fails.
+type Matches = fn(&Op) -> bool;
+
 #[tokio::test(start_paused = true)]
 async fn an_entry_may_be_asked_for_a_time() {
     for (length, ends, seconds) in [
@@ -138,7 +141,7 @@ async fn another_time_replaces_the_older_grant() {
     }
     let puts = writes(&script);
     let deleted = |object: &&str| puts.contains(&Op::DeleteObject((*object).to_owned()));
-    assert!(expected[..3].iter().all(|object| deleted(&object)));
+    assert!(expected[..3].iter().all(deleted));
     assert_eq!(script.world.lock().policy(POLICY).default, 2, "no version");
 }
 
@@ -307,7 +310,7 @@ async fn expire_never_takes_what_somebody_else_was_granted() {
 
 #[tokio::test(start_paused = true)]
 async fn expire_that_fails_answers_as_data() {
-    let fails: [(&str, fn(&Op) -> bool); 3] = [
+    let fails: [(&str, Matches); 3] = [
         ("the version", creates),
         ("the listing", |op| matches!(op, Op::ListObjectsV2(..))),
         ("the lease", Op::writes_lease),

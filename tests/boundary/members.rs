@@ -199,5 +199,5 @@ async fn grants_over_the_share_are_never_published_by_somebody_else() {
     let revoked =
         script.caller(2).reset(reset_config(&share), json!({ "revoke": [HOME] })).await.unwrap();
     assert_eq!(revoked["status"], "revoked");
-    assert_eq!(hers(&script).len(), 20.min(12), "the default share is 20");
+    assert_eq!(hers(&script).len(), 12, "the default share is 20");
 }

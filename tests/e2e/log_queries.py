@@ -40,7 +40,13 @@ def holds(term, line):
 
 
 def value_of(name, line):
-    """A field by its flattened name: the functions' own fields have dots in their names."""
+    """A field by its flattened name: the functions' own fields have dots in their names.
+
+    Insights joins the names of nested fields by dots, also where a name has dots itself; the example there is
+    `EC2.InstanceId`, and a dot needs no quotes:
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_AnalyzeLogData-discoverable-fields.html
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_QuerySyntax-Guidelines.html
+    """
     scope, _, rest = name.partition(".")
     holder = select(line, scope)
     return holder.get(rest) if isinstance(holder, dict) else holder

@@ -1,4 +1,4 @@
-"""The page for everybody: by keyboard, on narrow screens, in light and dark, to screen readers, in any zone."""
+"""The page for everybody: by keyboard, on narrow screens, in light and dark, and in any time zone."""
 
 import http.client
 import pathlib

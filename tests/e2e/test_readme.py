@@ -133,9 +133,14 @@ def test_every_answer_of_the_function_is_in_the_table(readme):
 
 
 @BOTH
-def test_every_script_is_named_and_every_named_script_is_there(readme):
-    scripts = {path.name for path in (ROOT / "scripts").iterdir() if path.is_file() and not path.suffix}
-    assert set(re.findall(r"scripts/([a-z]+)", readme)) == scripts
+def test_every_command_that_is_named_is_there(readme):
+    source = (ROOT / "cli" / "src" / "args.rs").read_text()
+    block = source[source.index("pub enum Command {") :]
+    block = block[: block.index("\n}\n")]
+    commands = {name.lower() for name in re.findall(r"^    ([A-Z]\w+)\b", block, re.MULTILINE)}
+    assert len(commands) > 15, "the commands are not found"
+    named = set(re.findall(r"ip-gate ([a-z]+)", " ".join(re.findall(r"`[^`\n]+`", readme))))
+    assert named and named <= commands, named - commands
 
 
 def test_the_costs_count_the_alarms():

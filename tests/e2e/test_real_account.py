@@ -17,7 +17,7 @@ import alarms  # noqa: F401, it has questions
 import package
 from asking import QUESTIONS
 from report import Report
-from stack import ROOT, STACK, Stack, without_block
+from stack import ROOT, STACK, Stack, for_the_emulator
 
 PREFIX = "ip-gate-trial-0123abcd"
 STATE = ROOT / "account-state.json"
@@ -39,9 +39,8 @@ def folder(tmp_path_factory):
     """The unpacked package, without what cannot hold in the emulator."""
     made = package.package(tmp_path_factory.mktemp("made") / "dist")
     folder = package.unpack(made, tmp_path_factory.mktemp("unpacked"))
-    lines = without_block((folder / "template.yaml").read_text().splitlines(), "StateBucketPolicy:")
-    lines = without_block(lines, "Condition:", after="Sid: CreateBaseline")
-    (folder / "template.yaml").write_text("\n".join(lines) + "\n")
+    template = folder / "template.yaml"
+    template.write_text(for_the_emulator(template.read_text()))
     return folder
 
 

@@ -12,8 +12,10 @@ use crate::schedule::{Pending, Schedule};
 /// What may go wrong in a schedule.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// How likely a call is interfered with, and an actor interrupted by another.
+    /// How likely a call is interfered with.
     pub deviation: f64,
+    /// How likely an actor is interrupted by another.
+    pub switch: f64,
     /// How many actors may crash.
     pub crashes: u32,
     /// A read of IAM may be so many writes old; 0 where IAM lags by time.
@@ -24,14 +26,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { deviation: 0.12, crashes: 1, stale_writes: 2, crash_at: None }
+        Self { deviation: 0.12, switch: 0.24, crashes: 1, stale_writes: 2, crash_at: None }
     }
 }
 
 impl Options {
     /// Nothing goes wrong.
     pub fn undisturbed() -> Self {
-        Self { deviation: 0.0, crashes: 0, stale_writes: 0, crash_at: None }
+        Self { deviation: 0.0, switch: 0.0, crashes: 0, stale_writes: 0, crash_at: None }
     }
 }
 
@@ -61,6 +63,11 @@ impl Schedule<'_> {
         });
         if !self.late.is_empty() && self.chance(0.2) {
             let index = self.rng.usize(0..self.late.len());
+            let put = matches!(self.late[index].op, Op::PutObject { .. });
+            if put && self.chance(0.8) {
+                // It has time.
+                return;
+            }
             let late = self.late.remove(index);
             self.note(late.author, "a late request lands");
             let dated_when_sent = self.rng.bool();

@@ -149,6 +149,8 @@ pub struct Outcome {
     pub notes: Vec<(usize, String)>,
     /// The second in which it began, by the services' clock.
     pub began: i64,
+    /// Nothing went wrong but that IAM lagged.
+    pub calm: bool,
     /// The bucket when the repairing add had ended.
     pub bucket: BTreeMap<String, Object>,
     /// When that was.

@@ -118,7 +118,7 @@ const TWO_AGES: Start =
     Start::later("b0 X Y", &[Begun::new("X", "al"), Begun::new("Y", "al").aged(40)]);
 
 /// All of them.
-pub static SCENARIOS: [Scenario; 72] = [
+pub static SCENARIOS: [Scenario; 74] = [
     // Adds, resets, the console.
     scenario("two first adds", First, &[add("a", "A"), add("b", "B")]),
     scenario("first add and console", First, &[add("a", "A"), TAG]),
@@ -162,6 +162,16 @@ pub static SCENARIOS: [Scenario; 72] = [
         STEADY,
         &[add("a", "A"), add("b", "B"), add("c", "C"), add("d", "Y"), add("e", "X")],
     ),
+    scenario(
+        "row",
+        STEADY,
+        &[
+            both(("a", "A"), ("b", "B")),
+            both(("c", "C"), ("d", "Y")),
+            both(("e", "W"), ("f", "gone")),
+            both(("g", "n1"), ("h", "X")),
+        ],
+    ),
     scenario("rush and reset", CLEAN, &[add("a", "A"), Reset, add("b", "B"), add("c", "C"), TAG]),
     scenario(
         "late requests: adds, reset, console",
@@ -197,6 +207,11 @@ pub static SCENARIOS: [Scenario; 72] = [
         "two removes and a waiter",
         BOTH,
         &[remove_all("al"), add("al", "X"), add("bo", "X"), add("c", "C")],
+    ),
+    scenario(
+        "reset beside a waiter, another's entry removed",
+        CLEAN,
+        &[add("al", "X"), Reset, add("bo", "X"), remove("bo", "X")],
     ),
     scenario("remove, add and console", MINE, &[remove("al", "X"), add("a", "A"), TAG]),
     scenario("add, console, remove", CLEAN, &[add("a", "A"), TAG, remove("al", "X")]),

@@ -93,6 +93,8 @@ pub struct Schedule<'s> {
     policies: &'static [&'static str],
     longest_lag: Duration,
     began: i64,
+    /// Nothing goes wrong but that IAM lags.
+    calm: bool,
 }
 
 /// Who repairs in the end: an add, and a reset.
@@ -112,10 +114,14 @@ impl<'s> Schedule<'s> {
         let mut longest_lag = Duration::ZERO;
         let mut options = options;
         if options.deviation > 0.0 {
+            options.switch = [0.04, 0.24, 0.24, 0.5][rng.usize(0..4)];
             match rng.u8(0..6) {
                 0 => options.stale_writes = 0,
                 1 | 2 => {
                     options.stale_writes = 0;
+                    if rng.u8(0..3) == 0 {
+                        options = Options::undisturbed();
+                    }
                     longest_lag = Duration::from_millis(rng.u64(500..20_000));
                     world.replicas = Replicas::spread(seed, rng.usize(1..4), longest_lag);
                 }
@@ -139,6 +145,7 @@ impl<'s> Schedule<'s> {
             policies,
             longest_lag,
             began,
+            calm: options.deviation == 0.0 && options.crash_at.is_none(),
         }
     }
 
@@ -195,6 +202,7 @@ impl<'s> Schedule<'s> {
             requests: self.requests.all(),
             notes: self.notes,
             began: self.began,
+            calm: self.calm,
             bucket,
             repaired,
             repaired_at,
@@ -233,7 +241,7 @@ impl<'s> Schedule<'s> {
             }
             let stay = authors.iter().position(|author| *author == current);
             let index = match stay {
-                Some(index) if !self.chance(self.options.deviation * 2.0) => index,
+                Some(index) if !self.chance(self.options.switch) => index,
                 _ => self.rng.usize(0..authors.len()),
             };
             let pending = self.gatekeeper.queue.lock().unwrap().remove(index);

@@ -39,7 +39,8 @@ pub(crate) async fn added(
     ends: Option<String>,
 ) -> Routed {
     let status = if report.added { "added" } else { "already_allowed" };
-    log(caller, &report.targets, "added", "already_allowed", ends.as_deref());
+    let asked = caller.network.to_string();
+    log(caller, &asked, &report.targets, ("added", "already_allowed"), ends.as_deref());
     let body = json!({
         "status": status,
         "network": caller.network,
@@ -54,7 +55,9 @@ pub(crate) async fn added(
 /// The answer to a removal.
 pub(crate) async fn removed(ctx: Context<'_>, caller: &Caller, report: RemoveReport) -> Routed {
     let status = if report.removed.is_empty() { "unchanged" } else { "removed" };
-    log(caller, &report.targets, "removed", "unchanged", None);
+    let networks: Vec<String> = report.removed.iter().map(Network::to_string).collect();
+    let asked = if networks.is_empty() { caller.network.to_string() } else { networks.join(" ") };
+    log(caller, &asked, &report.targets, ("removed", "unchanged"), None);
     let kept: Vec<Value> = report
         .kept
         .iter()
@@ -93,20 +96,26 @@ pub(crate) fn status(network: &Network, status: &Status) -> Answer {
     }))
 }
 
-/// One line for each target.
-fn log(caller: &Caller, outcomes: &[TargetOutcome], done: &str, nothing: &str, ends: Option<&str>) {
+/// One line for each target. `network` is what was added or removed; two words: for what was done, and for nothing.
+fn log(
+    caller: &Caller,
+    network: &str,
+    outcomes: &[TargetOutcome],
+    (done, nothing): (&str, &str),
+    ends: Option<&str>,
+) {
     let member = caller.member.as_ref().map(Member::as_str);
     let who = member.unwrap_or("somebody without a key");
     for outcome in outcomes {
         let word = if outcome.wrote { done } else { nothing };
         let version = outcome.version.map(String::from);
         let shown = version.clone().unwrap_or_else(|| "the trust policy".to_owned());
-        let (network, arn) = (caller.network, &outcome.arn);
+        let arn = &outcome.arn;
         let listed = (!outcome.listed.is_empty()).then(|| listed(&outcome.listed));
         tracing::info!(
             outcome = word,
             member,
-            source.network = %network,
+            source.network = network,
             target.arn = arn,
             target.version = version,
             percent_full = outcome.percent_full,

@@ -8,4 +8,5 @@ pub(crate) type Boxed<'f, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send +
 
 pub mod aws;
 pub mod flow;
+mod join;
 pub mod log;

@@ -149,24 +149,34 @@ fn copy(original: &Value, name: &str, list: &Value, until: i64) -> Value {
                 }
             }
         }
-        let dates = operators.entry(OPERATOR).or_insert_with(|| Value::Object(Map::new()));
-        if let Value::Object(dates) = dates {
-            let known = dates.keys().find(|key| key.eq_ignore_ascii_case(CURRENT_TIME)).cloned();
-            let place = dates
-                .entry(known.unwrap_or_else(|| CURRENT_TIME.to_owned()))
-                .or_insert(Value::Null);
-            // Of two dates the later one stays: a gate that is lifted meanwhile stays lifted.
-            let stays = match place {
-                Value::Null => false,
-                Value::String(text) => parse_seconds(text).is_none_or(|theirs| theirs >= until),
-                _ => true,
-            };
-            if !stays {
-                *place = rfc3339(until).into();
-            }
-        }
+        raise_date(operators, until);
     }
     Value::Object(copied)
+}
+
+/// Moves the date from which a statement counts to `until` (seconds since 1970). Of two dates the later one stays: a gate
+/// that is lifted meanwhile stays lifted.
+pub(crate) fn raise_date(operators: &mut Map<String, Value>, until: i64) {
+    let dates = operators.entry(OPERATOR).or_insert_with(|| Value::Object(Map::new()));
+    if let Value::Object(dates) = dates {
+        let known = dates.keys().find(|key| key.eq_ignore_ascii_case(CURRENT_TIME)).cloned();
+        let place =
+            dates.entry(known.unwrap_or_else(|| CURRENT_TIME.to_owned())).or_insert(Value::Null);
+        let stays = match place {
+            Value::Null => false,
+            Value::String(text) => parse_seconds(text).is_none_or(|theirs| theirs >= until),
+            _ => true,
+        };
+        if !stays {
+            *place = rfc3339(until).into();
+        }
+    }
+}
+
+/// From when on a statement counts, in seconds since 1970; `None` without such a condition, or with one that cannot be
+/// read.
+pub(crate) fn date_of(statement: &Value) -> Option<i64> {
+    date(statement).and_then(|(_, time)| parse_seconds(time.as_str()?))
 }
 
 /// Whether a document that is in force admits `network` at `now` (seconds since 1970): it is on the list, and so near to

@@ -28,6 +28,11 @@ pub const MANAGED_POLICY_LIMIT: usize = 6144;
 pub struct Document(Value);
 
 impl Document {
+    /// A document that this crate makes: a JSON object.
+    pub(crate) fn new(object: Value) -> Self {
+        Self(object)
+    }
+
     /// Reads a document from JSON text.
     ///
     /// # Errors

@@ -197,13 +197,22 @@ impl Gate {
         !self.deny_statements(document).is_empty()
     }
 
-    /// The `Deny` statements of the gate.
-    pub(crate) fn deny_statements<'d>(&self, document: &'d Document) -> Vec<&'d Value> {
+    /// The statements of the gate, each once, with their places in the document.
+    pub(crate) fn statements<'d>(&self, document: &'d Document) -> Vec<(usize, &'d Value)> {
         let all = statements(document);
         let mut indexes: Vec<usize> = self.0.iter().map(|place| place.statement).collect();
         indexes.dedup();
-        let own = indexes.into_iter().filter_map(|index| all.get(index).copied());
-        own.filter(|statement| statement.get("Effect").and_then(Value::as_str) == Some("Deny"))
+        indexes
+            .into_iter()
+            .filter_map(|index| all.get(index).map(|statement| (index, *statement)))
+            .collect()
+    }
+
+    /// The `Deny` statements of the gate.
+    pub(crate) fn deny_statements<'d>(&self, document: &'d Document) -> Vec<&'d Value> {
+        let own = self.statements(document).into_iter();
+        own.map(|(_, statement)| statement)
+            .filter(|statement| statement.get("Effect").and_then(Value::as_str) == Some("Deny"))
             .collect()
     }
 

@@ -58,6 +58,9 @@ pub struct LeaseRecord {
     /// Members that were removed a moment ago, with the second of their removal by S3's clock.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub void: VoidMembers,
+    /// When the last reset was completed, by S3's clock, in seconds since 1970: for people.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub reset_at: i64,
     /// By ARN; ARNs that are no longer configured stay.
     pub targets: BTreeMap<String, TargetRecord>,
 }

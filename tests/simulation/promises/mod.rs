@@ -199,6 +199,10 @@ impl<'o> Case<'o> {
                 Actor::Rollback(_) => &["rolled_back", "unchanged", "refused", "failed"],
                 _ => &["done"],
             };
+            let adds_alone = is_adds_alone(self.scenario);
+            if self.outcome.calm && adds_alone && request.word_is(&FOR_NOW) {
+                found.push(format!("lag alone is no error: {request:?}"));
+            }
             let odd =
                 request.word.is_some() && !request.word_is(words) && !request.word_is(&FOR_NOW);
             if odd {
@@ -206,4 +210,10 @@ impl<'o> Case<'o> {
             }
         }
     }
+}
+
+/// Whether all that happens is adds.
+fn is_adds_alone(scenario: &Scenario) -> bool {
+    let mut actors = scenario.actors.iter();
+    actors.all(|actor| matches!(actor, Actor::Add(_) | Actor::AddBoth(..)))
 }

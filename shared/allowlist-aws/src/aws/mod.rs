@@ -32,7 +32,7 @@ pub const WRITE_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long one attempt at anything else may take.
 const ATTEMPT: Duration = Duration::from_secs(3);
 
-/// A client that is made when it is first needed: the page needs none, and whoever is refused none of IAM's. Making both
+/// A client that is made when it is first needed: the page needs none, and a refusal needs none of IAM's. Making both
 /// was a third of a cold start (the SDK parses its tables of regions and compiles expressions).
 type OnFirstUse<C> = Arc<LazyLock<C, Box<dyn FnOnce() -> C + Send>>>;
 

@@ -4,19 +4,18 @@ use allowlist::document::Document;
 use allowlist::error::Error;
 use allowlist::grant::{GRANTS, Grant, GrantKey, Member};
 use allowlist::invariant::{Invariant, holds};
+use allowlist::member_file::MemberFile;
 use allowlist::target::Target;
-use allowlist::time::parse_seconds;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::retry::RetryConfig;
-use futures_util::future::join_all;
-use serde::Deserialize;
 
 use super::OnFirstUse;
 use super::error_kind::ErrorKind;
 use super::lease::{Clock, ServerDate};
+use crate::join::join_all;
 
 /// How many grants are deleted at the same time.
 const DELETES_AT_ONCE: usize = 16;
@@ -28,14 +27,6 @@ pub struct StateBucket {
     pub(super) client: OnFirstUse<aws_sdk_s3::Client>,
     pub(super) bucket: String,
     any_address: bool,
-}
-
-/// The file of a member.
-#[derive(Deserialize)]
-struct MemberFile {
-    name: Member,
-    #[serde(default)]
-    expires: Option<String>,
 }
 
 /// What lies under `grants/`.
@@ -93,12 +84,8 @@ impl StateBucket {
             key: object.to_owned(),
             reason: format!("it should be like {{\"name\":\"alice\"}} ({reason})"),
         };
-        let file: MemberFile = serde_json::from_str(&text).map_err(|e| unread(e.to_string()))?;
-        let expires = file.expires.map(|text| {
-            parse_seconds(&text)
-                .ok_or_else(|| unread("`expires` should be like `2027-01-01T00:00:00Z`".to_owned()))
-        });
-        Ok(Some((file.name, expires.transpose()?)))
+        let file = MemberFile::parse(&text).map_err(unread)?;
+        Ok(Some((file.name, file.expires)))
     }
 
     /// Lists what lies under `grants/`.
@@ -138,20 +125,22 @@ impl StateBucket {
         let body = serde_json::json!({
             "network": key.network, "member": key.member, "end": key.end, "request": request_id,
         });
-        let put = self.client.put_object().bucket(&self.bucket).key(&object);
-        let put = put.content_type("application/json").body(body.to_string().into_bytes().into());
-        let mut once = aws_sdk_s3::Config::builder();
         // INVARIANT (GrantPutOnce): of two puts the first may land after the grant was removed.
-        if holds(Invariant::GrantPutOnce) {
-            once = once.retry_config(RetryConfig::disabled());
-        }
-        match put.customize().config_override(once).send().await {
-            Ok(_) => Ok(()),
-            Err(e) if ErrorKind::of(&e) == ErrorKind::Unanswered => {
-                Err(Error::Busy("S3 did not say whether it stored the request".to_owned()))
+        let attempts = if holds(Invariant::GrantPutOnce) { 1 } else { 2 };
+        for _ in 0..attempts {
+            let put = self.client.put_object().bucket(&self.bucket).key(&object);
+            let put = put.content_type("application/json");
+            let put = put.body(body.to_string().into_bytes().into());
+            let once = aws_sdk_s3::Config::builder().retry_config(RetryConfig::disabled());
+            match put.customize().config_override(once).send().await {
+                Ok(_) => return Ok(()),
+                Err(e) if ErrorKind::of(&e) == ErrorKind::Unanswered => {}
+                Err(e) => {
+                    return Err(ErrorKind::report(e, "s3:PutObject", &self.location(&object)));
+                }
             }
-            Err(e) => Err(ErrorKind::report(e, "s3:PutObject", &self.location(&object))),
         }
+        Err(Error::Busy("S3 did not say whether it stored the request".to_owned()))
     }
 
     /// Deletes grants, in one attempt each; deleting one that is gone is no error.

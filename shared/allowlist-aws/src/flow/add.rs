@@ -5,7 +5,7 @@ use allowlist::grant::{Grant, GrantKey};
 use allowlist::invariant::{Invariant, holds};
 use allowlist::lease::{LeaseRecord, Writer};
 use allowlist::target::Target;
-use futures_util::future::{join, try_join_all};
+use futures_util::future::join;
 
 use super::capture::{capture_policies, capture_roles};
 use super::lease::{Candidate, Release, Turn, Waiter, delete_grants};
@@ -16,6 +16,7 @@ use super::reads::{already_allowed, served};
 use super::view::{TargetView, View};
 use super::{Context, PartialFailure, TargetOutcome, report_foreign_objects};
 use crate::aws::lease::{Lease, StoredLease};
+use crate::join::try_join_all;
 
 /// Who asks for what.
 #[derive(Clone, Debug)]
@@ -61,12 +62,12 @@ pub async fn add(
     let plan = turn.plan(&stored, targets, grants)?;
     // PUT grant with TAKE
     match turn.put_and_take(&stored, plan).await {
-        Ok(Taken::Planned(lease, plan)) => turn.execute(lease, plan, true).await,
-        Ok(Taken::Anew(lease)) => match turn.plan_anew(&lease).await {
+        Ok(AddTurn::Planned(lease, plan)) => turn.execute(lease, plan, true).await,
+        Ok(AddTurn::Anew(lease)) => match turn.plan_anew(&lease).await {
             Ok(plan) => turn.execute(lease, plan, false).await,
             Err(error) => Err(turn.refuse(lease, error).await.into()),
         },
-        Ok(Taken::Served(record)) => Ok(served(ctx, &record, asked_at)),
+        Ok(AddTurn::Served(record)) => Ok(served(ctx, &record, asked_at)),
         Err(error) => {
             if turn.leaves_no_grant(&error) {
                 turn.take_back().await;
@@ -86,7 +87,7 @@ pub(super) struct Adder<'a> {
 }
 
 /// How an add came to its turn.
-enum Taken<'a> {
+enum AddTurn<'a> {
     /// The lease is held, the view stands, and its intents are noted.
     Planned(Lease, Plan<'a>),
     /// The lease is held; everything must be looked at anew.
@@ -147,7 +148,7 @@ impl<'a> Adder<'a> {
         &self,
         stored: &StoredLease,
         plan: Option<Plan<'a>>,
-    ) -> Result<Taken<'a>, Error> {
+    ) -> Result<AddTurn<'a>, Error> {
         let Context { aws, request_id, .. } = self.ctx;
         let mut candidate = Candidate::new(self.ctx, Writer::Add);
         let put = aws.state.put_grant(&self.request.key, request_id);
@@ -161,8 +162,8 @@ impl<'a> Adder<'a> {
         let (put, taken) = join(put, candidate.take(stored, record)).await;
         match (put, taken?) {
             // Nobody of ours wrote since the lease was read, if it is as we noted it.
-            (Ok(()), Some(lease)) if lease.record == noted => Ok(Taken::Planned(lease, plan)),
-            (Ok(()), Some(lease)) => Ok(Taken::Anew(lease)),
+            (Ok(()), Some(lease)) if lease.record == noted => Ok(AddTurn::Planned(lease, plan)),
+            (Ok(()), Some(lease)) => Ok(AddTurn::Anew(lease)),
             (Ok(()), None) => self.wait(candidate).await,
             (Err(error), None) => Err(error),
             (Err(error), Some(mut lease)) => {
@@ -173,12 +174,12 @@ impl<'a> Adder<'a> {
         }
     }
 
-    async fn wait(&self, mut candidate: Candidate<'a>) -> Result<Taken<'a>, Error> {
+    async fn wait(&self, mut candidate: Candidate<'a>) -> Result<AddTurn<'a>, Error> {
         let key = &self.request.key;
         let waiter = Waiter { object: &key.object(), member: key.member.as_ref() };
         Ok(match candidate.wait(Some(waiter), |_, _| {}).await? {
-            Turn::Held(lease) => Taken::Anew(lease),
-            Turn::Served(record) => Taken::Served(record),
+            Turn::Held(lease) => AddTurn::Anew(lease),
+            Turn::Served(record) => AddTurn::Served(record),
         })
     }
 

@@ -11,13 +11,13 @@ use allowlist::invariant::{Invariant, holds};
 use allowlist::lease::recorded_version;
 use allowlist::target::{Target, TargetKind};
 use allowlist::versions::VersionId;
-use futures_util::future::{join_all, try_join_all};
 
 use super::Context;
 use super::gap::is_own;
-use super::publication::{Publication, Published};
+use super::publication::{Publication, PublicationResult};
 use super::view::{TargetView, is_recent};
 use crate::aws::lease::Clock;
+use crate::join::{join_all, try_join_all};
 
 /// Whether a baseline may be captured from `before`, and which one it would be: without anybody's temporary entries.
 /// Where versions of ours exist already, somebody has deleted the baseline: what is in force now is none.
@@ -62,7 +62,7 @@ async fn capture(
     grants: &[Grant],
     clock: Clock,
 ) -> Result<(), Error> {
-    let Some(Ok(Published::Verified(Some(version)))) = publication.result else {
+    let Some(Ok(PublicationResult::Verified(Some(version)))) = publication.result else {
         return Ok(());
     };
     // INVARIANT (CaptureOnce): what a look shows may hold entries of a function that died.

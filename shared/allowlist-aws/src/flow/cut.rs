@@ -11,7 +11,6 @@ use allowlist::invariant::{Invariant, holds};
 use allowlist::lease::{LeaseRecord, Writer};
 use allowlist::network::Network;
 use allowlist::target::Target;
-use futures_util::future::join_all;
 
 use super::gap::MergeBase;
 use super::lease::{Candidate, Release, Turn, delete_grants, renew};
@@ -21,6 +20,7 @@ use super::view::{TargetView, View, counted, networks};
 use super::{Context, PartialFailure, TargetOutcome, report_foreign_objects};
 use crate::Boxed;
 use crate::aws::lease::{Lease, StoredLease};
+use crate::join::join_all;
 
 /// What is taken away.
 #[derive(Clone, Debug)]
@@ -109,7 +109,7 @@ impl Cut {
 }
 
 /// Everything that is decided, before anything is written.
-struct Plan<'a> {
+struct CutPlan<'a> {
     edit: Edit,
     publications: Vec<Publication<'a>>,
     ended: Vec<Grant>,
@@ -159,7 +159,7 @@ async fn rehearse(
     let stored = ctx.read(ctx.aws.state.lease()).await?;
     let view = View::read_as_holder(ctx, targets, &stored.record, stored.clock).await?;
     report_foreign_objects(&view.foreign_objects);
-    let plan = Plan::decide(ctx, cut, &stored.record, view, i64::MAX).await;
+    let plan = CutPlan::decide(ctx, cut, &stored.record, view, i64::MAX).await;
     let would = |publication: &Publication<'_>| TargetOutcome {
         wrote: publication.result.is_none(),
         version: publication.version_before(),
@@ -225,6 +225,9 @@ async fn execute(
     }
     let outcomes = plan.publications.iter().filter(|publication| !publication.has_failed());
     let targets = outcomes.map(|publication| publication.outcome(&plan.grants)).collect();
+    if matches!(cut, Cut::Reset) && plan.errors.is_empty() {
+        lease.record.reset_at = lease.clock.now();
+    }
     let release = Release::new(ctx, lease, &plan.publications, Vec::new());
     let (ended, remaining, baselines) = (plan.ended, plan.remaining, plan.baselines);
     if plan.errors.is_empty() {
@@ -257,7 +260,7 @@ async fn look<'a>(
     targets: &[&'a Target],
     cut: &Cut,
     lease: &Lease,
-) -> Result<Plan<'a>, Error> {
+) -> Result<CutPlan<'a>, Error> {
     let leased_at = match cut {
         Cut::Reset => {
             let stored = ctx.read(ctx.aws.state.lease()).await?;
@@ -271,10 +274,10 @@ async fn look<'a>(
     };
     let view = View::read_as_holder(ctx, targets, &lease.record, lease.clock).await?;
     report_foreign_objects(&view.foreign_objects);
-    Ok(Plan::decide(ctx, cut, &lease.record, view, leased_at).await)
+    Ok(CutPlan::decide(ctx, cut, &lease.record, view, leased_at).await)
 }
 
-impl<'a> Plan<'a> {
+impl<'a> CutPlan<'a> {
     /// BASE and COUNT, and the decision for every target.
     async fn decide(
         ctx: Context<'a>,

@@ -49,12 +49,12 @@ impl TargetView<'_> {
             is_old: !is_recent(first.at, clock),
         };
         let (document, unread) = match foreign(ctx, &gap).await?.found {
-            Found::Foreign(_, document) => (document, None),
-            Found::Nothing | Found::Unread(_) if gap.is_old => {
+            GapContent::Foreign(_, document) => (document, None),
+            GapContent::Nothing | GapContent::Unread(_) if gap.is_old => {
                 (self.before(ctx, first).await?, None)
             }
-            Found::Nothing => (self.before(ctx, first).await?, None),
-            Found::Unread(id) => (self.before(ctx, first).await?, Some(id)),
+            GapContent::Nothing => (self.before(ctx, first).await?, None),
+            GapContent::Unread(id) => (self.before(ctx, first).await?, Some(id)),
         };
         Ok(MergeBase { document, force, unread })
     }
@@ -90,7 +90,7 @@ pub struct Gap<'g> {
 
 /// What FOREIGN finds.
 #[derive(Debug)]
-pub enum Found {
+pub enum GapContent {
     /// The newest version in the gap that is not ours.
     Foreign(VersionId, Document),
     /// A version that cannot be read comes before any foreign one.
@@ -103,7 +103,7 @@ pub enum Found {
 #[derive(Debug)]
 pub struct GapReading {
     /// The result.
-    pub found: Found,
+    pub found: GapContent,
     /// Documents of our own versions that were met.
     pub own: Vec<Document>,
 }
@@ -120,19 +120,19 @@ pub async fn foreign(ctx: Context<'_>, gap: &Gap<'_>) -> Result<GapReading, Erro
             // INVARIANT (SkipOwn): a version of ours hides the colleague's edit below it.
             Some(document) if is_own(gap.intents, id, gap.target, &document)? => own.push(document),
             Some(document) => {
-                return Ok(GapReading { found: Found::Foreign(id, document), own });
+                return Ok(GapReading { found: GapContent::Foreign(id, document), own });
             }
             // INVARIANT (UnreadStays): it is most likely not deleted but not visible yet.
             None if gap.is_old || !holds(Invariant::UnreadStays) => {}
             None => {
-                return Ok(GapReading { found: Found::Unread(id), own });
+                return Ok(GapReading { found: GapContent::Unread(id), own });
             }
         }
         if !holds(Invariant::SkipOwn) {
             break;
         }
     }
-    Ok(GapReading { found: Found::Nothing, own })
+    Ok(GapReading { found: GapContent::Nothing, own })
 }
 
 /// The document of a version that IAM may not show to everybody yet, asked for as long as the gap says.

@@ -7,7 +7,6 @@ use allowlist::error::Error;
 use allowlist::grant::{GrantKey, Member, is_void};
 use allowlist::invariant::{Invariant, holds};
 use allowlist::lease::{LeaseRecord, RENEW_BELOW, TargetRecord, Writer};
-use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::publication::{Publication, Versions};
@@ -16,6 +15,7 @@ use crate::Boxed;
 use crate::aws::lease::{Lease, StoredLease, until};
 use crate::aws::managed_policy::Deletion;
 use crate::aws::{Aws, WRITE_TIMEOUT};
+use crate::join::join_all;
 
 /// With less time than this left, taking the lease would not leave enough to write under it.
 const LEAST_TIME: Duration = Duration::from_secs(5);
@@ -32,7 +32,7 @@ pub struct Candidate<'a> {
     first_attempt: Option<Instant>,
 }
 
-/// Whoever waits for the lease with a grant of their own.
+/// Somebody who waits for the lease, with a grant of their own.
 #[derive(Clone, Copy, Debug)]
 pub struct Waiter<'w> {
     /// The object of the grant.

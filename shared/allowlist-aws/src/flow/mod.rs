@@ -50,10 +50,10 @@ use allowlist::error::Error;
 use allowlist::notice::{Addition, Notice};
 use allowlist::target::Target;
 use allowlist::versions::VersionId;
-use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use crate::aws::Aws;
+use crate::join::join_all;
 
 /// How long a notice of a change may keep an answer back.
 const NOTICE_TIMEOUT: Duration = Duration::from_secs(2);

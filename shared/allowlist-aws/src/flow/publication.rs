@@ -87,7 +87,7 @@ impl Versions {
 
 /// What a publication has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Published {
+pub enum PublicationResult {
     /// There was nothing to write.
     Unchanged,
     /// In force, and nothing was overtaken. The version is `None` for a role.
@@ -126,7 +126,7 @@ pub struct Publication<'a> {
     /// How many writes were not answered.
     pub(super) unanswered: usize,
     /// What it has come to; `None` while there is something to do.
-    pub result: Option<Result<Published, Error>>,
+    pub result: Option<Result<PublicationResult, Error>>,
 }
 
 impl<'a> Publication<'a> {
@@ -152,7 +152,7 @@ impl<'a> Publication<'a> {
             seen: current.versions.as_ref().map(allowlist::Versions::newest),
             versions: current.versions.as_ref().map(Versions::new),
             replaced: target.fingerprint(&current.document),
-            result: is_unchanged.then_some(Ok(Published::Unchanged)),
+            result: is_unchanged.then_some(Ok(PublicationResult::Unchanged)),
             unanswered: 0,
             unread: base.unread,
             captures,
@@ -173,13 +173,16 @@ impl<'a> Publication<'a> {
     /// Whether something was written, and is in force.
     #[must_use]
     pub fn wrote(&self) -> bool {
-        matches!(self.result, Some(Ok(Published::Verified(_) | Published::Unverified(_))))
+        matches!(
+            self.result,
+            Some(Ok(PublicationResult::Verified(_) | PublicationResult::Unverified(_)))
+        )
     }
 
     /// Whether a version that may have been overtaken cannot be read yet.
     #[must_use]
     pub fn is_unverified(&self) -> bool {
-        matches!(self.result, Some(Ok(Published::Unverified(_))))
+        matches!(self.result, Some(Ok(PublicationResult::Unverified(_))))
     }
 
     /// Whether the fate of every write is known.
@@ -192,9 +195,9 @@ impl<'a> Publication<'a> {
     #[must_use]
     pub fn version(&self) -> Option<VersionId> {
         match self.result.as_ref()? {
-            Ok(Published::Verified(id)) => *id,
-            Ok(Published::Unverified(id)) => Some(*id),
-            Ok(Published::Unchanged) => self.version_before(),
+            Ok(PublicationResult::Verified(id)) => *id,
+            Ok(PublicationResult::Unverified(id)) => Some(*id),
+            Ok(PublicationResult::Unchanged) => self.version_before(),
             Err(_) => None,
         }
     }
@@ -227,20 +230,20 @@ impl<'a> Publication<'a> {
     }
 
     /// What a write has come to that overtook nothing itself: what it inherited may still be unread.
-    pub(super) fn verified(&self, version: Option<VersionId>) -> Published {
+    pub(super) fn verified(&self, version: Option<VersionId>) -> PublicationResult {
         match (self.unread, version) {
             (Some(unread), Some(id)) => {
                 report_unread(self.target(), unread, id);
-                Published::Unverified(id)
+                PublicationResult::Unverified(id)
             }
-            _ => Published::Verified(version),
+            _ => PublicationResult::Verified(version),
         }
     }
 
     /// Keeps the intents of a write that is in force, for the next holder.
     pub(super) fn leave_unverified(&mut self) {
-        if let Some(Ok(Published::Verified(Some(id)))) = self.result {
-            self.result = Some(Ok(Published::Unverified(id)));
+        if let Some(Ok(PublicationResult::Verified(Some(id)))) = self.result {
+            self.result = Some(Ok(PublicationResult::Unverified(id)));
         }
     }
 
@@ -307,8 +310,8 @@ impl<'a> Publication<'a> {
     fn record_after(&self, now: i64) -> TargetRecord {
         let kept = || TargetRecord { pending: noted(&self.intents), ..self.record.clone() };
         match &self.result {
-            Some(Ok(Published::Unchanged)) => self.record.clone(),
-            Some(Ok(Published::Verified(id))) => {
+            Some(Ok(PublicationResult::Unchanged)) => self.record.clone(),
+            Some(Ok(PublicationResult::Verified(id))) => {
                 let fingerprint = || self.target().fingerprint(&self.new);
                 let last = id.map_or_else(fingerprint, |id| id.to_string());
                 let stray = |intent: &Intent| Intent {
@@ -328,7 +331,7 @@ impl<'a> Publication<'a> {
                 }
             }
             Some(Err(_)) if self.wrote_nothing() => self.record.clone(),
-            Some(Ok(Published::Unverified(_)) | Err(_)) | None => kept(),
+            Some(Ok(PublicationResult::Unverified(_)) | Err(_)) | None => kept(),
         }
     }
 

@@ -9,14 +9,14 @@ use std::collections::BTreeMap;
 use allowlist::edit::Edit;
 use allowlist::error::Error;
 use allowlist::lease::Writer;
-use futures_util::future::join_all;
 
 use super::Context;
 use super::lease::{must_renew, renew};
-use super::publication::{Publication, Published, with_intents, with_noted};
+use super::publication::{Publication, PublicationResult, with_intents, with_noted};
 use super::write::Attempt;
 use crate::Boxed;
 use crate::aws::lease::Lease;
+use crate::join::join_all;
 
 /// How often a change is made again on top of an outsider's before the request is given up with 503.
 const MERGES: usize = 3;
@@ -57,7 +57,7 @@ pub fn publish<'f, 'a: 'f>(
                 publication.result = match outcome {
                     Ok(Attempt::LeaseShort) => None,
                     Ok(Attempt::Verified(version)) => Some(Ok(publication.verified(version))),
-                    Ok(Attempt::Unread(made)) => Some(Ok(Published::Unverified(made))),
+                    Ok(Attempt::Unread(made)) => Some(Ok(PublicationResult::Unverified(made))),
                     Ok(Attempt::Overtook(document)) => {
                         match edit.apply(&publication.rules, &document) {
                             Ok(merged)

@@ -5,23 +5,23 @@ use allowlist::error::Error;
 use allowlist::grant::{Grant, Member};
 use allowlist::network::Network;
 use allowlist::target::Target;
-use futures_util::future::try_join_all;
 
 use super::cut::{Cut, cut};
 use super::lease::Release;
 use super::view::networks;
 use super::{Context, PartialFailure, TargetOutcome};
+use crate::join::try_join_all;
 
 /// Why an entry stays on the list although its member took it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kept {
+pub enum KeepReason {
     /// It is on the baseline.
     Permanent,
     /// Somebody else was granted it too.
     GrantedToOthers,
 }
 
-impl Kept {
+impl KeepReason {
     /// The word for it in answers.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -38,7 +38,7 @@ pub struct RemoveReport {
     /// Networks that are off the lists.
     pub removed: Vec<Network>,
     /// Networks that stay, and why.
-    pub kept: Vec<(Network, Kept)>,
+    pub kept: Vec<(Network, KeepReason)>,
     /// On every target.
     pub targets: Vec<TargetOutcome>,
     /// What is left to do after the answer.
@@ -64,9 +64,9 @@ pub async fn remove(
         report.remaining.iter().map(|grant: &Grant| &grant.key.network).collect();
     let reason = |network: &Network| {
         if permanent.iter().any(|entry| entry.covers(network)) {
-            Some(Kept::Permanent)
+            Some(KeepReason::Permanent)
         } else if others.iter().any(|granted| granted.covers(network)) {
-            Some(Kept::GrantedToOthers)
+            Some(KeepReason::GrantedToOthers)
         } else {
             None
         }

@@ -15,12 +15,13 @@ use allowlist::lease::{LeaseRecord, NOT_VISIBLE_YET, TargetRecord};
 use allowlist::network::Network;
 use allowlist::target::{Target, TargetKind};
 use allowlist::versions::{VersionId, Versions};
-use futures_util::future::{join, join_all, try_join};
+use futures_util::future::{join, try_join};
 
 use super::gap::MergeBase;
 use super::{Context, TargetOutcome, pause};
 use crate::Boxed;
 use crate::aws::lease::Clock;
+use crate::join::join_all;
 
 /// How often IAM is asked again when a version that must exist cannot be seen.
 const LOOKS: u32 = 3;

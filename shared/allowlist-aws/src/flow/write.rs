@@ -9,7 +9,7 @@ use allowlist::lease::RENEW_BELOW;
 use allowlist::versions::VersionId;
 use tokio::time::Instant;
 
-use super::gap::{Found, Gap, foreign};
+use super::gap::{Gap, GapContent, foreign};
 use super::lease::must_renew;
 use super::publication::{Publication, Versions, report_unread};
 use super::{Context, pause};
@@ -41,13 +41,13 @@ pub(super) enum Attempt {
 
 /// Writes that AWS has throttled.
 #[derive(Default)]
-struct Throttled {
+struct Throttling {
     times: u32,
     /// What AWS said last: the reason when time is up.
     reason: Option<Error>,
 }
 
-impl Throttled {
+impl Throttling {
     async fn pause(&mut self, reason: Error) {
         self.times += 1;
         self.reason = Some(reason);
@@ -91,7 +91,7 @@ impl Publication<'_> {
         if versions.is_full() && !self.make_room(ctx, ends, versions).await? {
             return Ok(Attempt::LeaseShort);
         }
-        let (mut full, mut throttled, mut unanswered) = (0, Throttled::default(), 0);
+        let (mut full, mut throttled, mut unanswered) = (0, Throttling::default(), 0);
         let id = loop {
             match check_time(ctx, ends) {
                 Ok(None) => {}
@@ -219,8 +219,8 @@ impl Publication<'_> {
         self.unanswered = self.unanswered.saturating_sub(found);
         let arn = target.arn();
         Ok(match reading.found {
-            Found::Nothing => Attempt::Verified(Some(id)),
-            Found::Foreign(overtaken, document) => {
+            GapContent::Nothing => Attempt::Verified(Some(id)),
+            GapContent::Foreign(overtaken, document) => {
                 tracing::warn!(
                     outcome = "merged",
                     target.arn = arn,
@@ -230,7 +230,7 @@ impl Publication<'_> {
                 );
                 Attempt::Overtook(document)
             }
-            Found::Unread(unread) => {
+            GapContent::Unread(unread) => {
                 report_unread(target, unread, id);
                 Attempt::Unread(id)
             }
@@ -241,7 +241,7 @@ impl Publication<'_> {
     /// nor one before it was written outside; an older one is an old answer.
     async fn attempt_role(&mut self, ctx: Context<'_>, ends: Instant) -> Result<Attempt, Error> {
         let (target, iam) = (self.target(), ctx.aws.iam(self.target()));
-        let (mut throttled, mut unanswered) = (Throttled::default(), 0);
+        let (mut throttled, mut unanswered) = (Throttling::default(), 0);
         loop {
             match check_time(ctx, ends) {
                 Ok(None) => {}

@@ -1,0 +1,213 @@
+//! The check of a gate: reads the documents and where they are in use; the rules are the pure crate's.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use allowlist::gate_check::{Attachments, Facts, Finding, Severity, check, passes};
+use allowlist::{Document, Network, Target, TargetKind};
+use serde_json::{Value, json};
+
+use super::entries::{self, Listing};
+use super::{now, read_file};
+use crate::args::Arn;
+use crate::aws::iam::Entities;
+use crate::aws::stack::Stack;
+use crate::output::{Output, Tone};
+use crate::problem::{Exit, Outcome, Problem};
+
+/// What was found in one document.
+pub struct Checked {
+    /// The ARN, or the path of a file.
+    pub name: String,
+    version: Option<String>,
+    /// The findings, errors first.
+    pub findings: Vec<Finding>,
+}
+
+/// Checks the document of a file. Nothing is asked of AWS.
+pub fn file(path: &Path, trust_policy: bool, output: Output) -> Outcome {
+    let document = Document::parse(&read_file(path)?)?;
+    let mut facts = Facts::of_file(now());
+    if trust_policy {
+        facts.kind = TargetKind::Role;
+        facts.limit = 2048;
+    }
+    let checked = Checked {
+        name: path.display().to_string(),
+        version: None,
+        findings: check(&document, &facts),
+    };
+    Ok(show(&[checked], output))
+}
+
+/// Checks what the stack manages.
+pub async fn stack(stack: &Stack, arn: &Arn, output: Output) -> Outcome {
+    let targets = match &arn.arn {
+        Some(_) => vec![stack.target(arn)?],
+        None => stack.targets()?,
+    };
+    let checked = {
+        let _progress = output.progress("checking");
+        // Without the right to invoke the function every entry counts as permanent.
+        let listing = entries::ask(stack, output).await.ok();
+        all(stack, &targets, listing.as_ref().map(|listing| &listing.read)).await
+    };
+    Ok(show(&checked, output))
+}
+
+/// Checks documents; one that cannot be read is a finding.
+pub async fn all(stack: &Stack, targets: &[Target], listing: Option<&Listing>) -> Vec<Checked> {
+    let mut checked = Vec::new();
+    for target in targets {
+        let granted = listing.map(|listing| granted(listing, target.arn()));
+        let found = one(stack, target, granted.unwrap_or_default()).await;
+        checked.push(found.unwrap_or_else(|problem| Checked {
+            name: target.arn().to_owned(),
+            version: None,
+            findings: vec![unreadable(&problem)],
+        }));
+    }
+    checked
+}
+
+fn unreadable(problem: &Problem) -> Finding {
+    Finding {
+        rule: "not_checked",
+        severity: Severity::Warning,
+        statement: None,
+        reason: format!("the document was not read: {problem}"),
+        remedy: "check it with the credentials of its own account, or with `--file`".to_owned(),
+    }
+}
+
+/// The networks that were granted for a time.
+fn granted(listing: &Listing, arn: &str) -> Vec<Network> {
+    let target = listing.targets.iter().find(|target| target.arn == arn);
+    let entries = target.map(|target| target.entries.as_slice());
+    let granted = entries.unwrap_or_default().iter();
+    let granted = granted.filter(|entry| entry.standing == "granted");
+    granted.filter_map(|entry| entry.entry.parse().ok()).collect()
+}
+
+async fn one(stack: &Stack, target: &Target, granted: Vec<Network>) -> Result<Checked, Problem> {
+    let (document, version) = stack.aws.iam.in_force(target).await?;
+    let attachments = match target.kind() {
+        TargetKind::Policy => attachments(stack, target).await,
+        TargetKind::Role => Ok(None),
+    };
+    let (attachments, problem) = match attachments {
+        Ok(attachments) => (attachments, None),
+        Err(problem) => (None, Some(problem)),
+    };
+    let facts = Facts {
+        kind: target.kind(),
+        sids: stack.sids(),
+        limit: stack.limit(target.kind()),
+        now: now(),
+        granted,
+        attachments,
+    };
+    let mut findings = check(&document, &facts);
+    if let Some(problem) = problem {
+        findings.push(Finding {
+            reason: format!("it is not known where the policy is in use: {problem}"),
+            remedy: "allow `iam:ListEntitiesForPolicy` and `iam:GetGroup`, and check again"
+                .to_owned(),
+            ..unreadable(&problem)
+        });
+        findings.sort_by_key(|finding| finding.severity);
+    }
+    Ok(Checked { name: target.arn().to_owned(), version: version.map(String::from), findings })
+}
+
+async fn attachments(stack: &Stack, target: &Target) -> Result<Option<Attachments>, Problem> {
+    let iam = &stack.aws.iam;
+    let attached = iam.entities(target.arn(), false).await?;
+    let bound = iam.entities(target.arn(), true).await?;
+    let roles = stack.output("FunctionRoles")?.split(',');
+    let name = |arn: &str| arn.rsplit('/').next().unwrap_or(arn).to_owned();
+    let outside = administrators_outside(stack, target, &attached).await;
+    let Entities { users, groups, roles: attached_roles } = attached;
+    Ok(Some(Attachments {
+        users,
+        groups,
+        roles: attached_roles,
+        boundary_of: bound.roles,
+        function_roles: roles.map(name).collect(),
+        // Only the rule about a way in needs them.
+        administrators_outside: outside.ok(),
+    }))
+}
+
+/// Users and roles with the policy AdministratorAccess that the gate does not guard.
+async fn administrators_outside(
+    stack: &Stack,
+    target: &Target,
+    attached: &Entities,
+) -> Result<Vec<String>, Problem> {
+    let iam = &stack.aws.iam;
+    let partition = target.arn().split(':').nth(1).unwrap_or("aws");
+    let policy = format!("arn:{partition}:iam::aws:policy/AdministratorAccess");
+    let administrators = iam.entities(&policy, false).await?;
+    let mut guarded: BTreeSet<String> = attached.users.iter().cloned().collect();
+    guarded.extend(iam.users_of(&attached.groups).await?);
+    let mut users: BTreeSet<String> = administrators.users.into_iter().collect();
+    users.extend(iam.users_of(&administrators.groups).await?);
+    let roles = administrators.roles.into_iter();
+    let roles = roles.filter(|role| !attached.roles.contains(role));
+    let users = users.into_iter().filter(|user| !guarded.contains(user));
+    Ok(users.chain(roles).collect())
+}
+
+fn show(checked: &[Checked], output: Output) -> Exit {
+    let passed = checked.iter().all(|checked| passes(&checked.findings));
+    let target = |checked: &Checked| {
+        json!({
+            "arn": checked.name,
+            "version": checked.version,
+            "findings": checked.findings,
+        })
+    };
+    let targets: Vec<Value> = checked.iter().map(target).collect();
+    let status = if passed { "passed" } else { "failed" };
+    output.answer(&json!({ "status": status, "targets": targets }), || {
+        let mut lines: Vec<String> =
+            checked.iter().flat_map(|checked| describe(checked, output)).collect();
+        lines.push(summary(checked));
+        lines
+    });
+    if passed { Exit::Done } else { Exit::Failed }
+}
+
+fn describe(checked: &Checked, output: Output) -> Vec<String> {
+    let version = checked.version.as_deref().unwrap_or_default();
+    let heading = format!("{}  {version}", checked.name);
+    let mut lines = vec![output.paint(Tone::Heading, heading.trim_end())];
+    for finding in &checked.findings {
+        let tone = match finding.severity {
+            Severity::Error => Tone::Bad,
+            Severity::Warning => Tone::Warning,
+            Severity::Note => Tone::Heading,
+        };
+        let word = output.paint(tone, finding.severity.word());
+        let place = finding.statement.as_deref();
+        let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
+        lines.push(format!("  {word}: {}{place}", finding.rule));
+        lines.push(format!("    {}", finding.reason));
+        lines.push(format!("    to do: {}", finding.remedy));
+    }
+    lines
+}
+
+/// How many findings of each kind there are, in words.
+pub fn summary(checked: &[Checked]) -> String {
+    let findings = || checked.iter().flat_map(|checked| &checked.findings);
+    let count = |severity: Severity| findings().filter(|found| found.severity == severity).count();
+    let words = |severity: Severity| {
+        let count = count(severity);
+        let plural = if count == 1 { "" } else { "s" };
+        format!("{count} {}{plural}", severity.word())
+    };
+    let all = [Severity::Error, Severity::Warning, Severity::Note];
+    all.map(words).join(", ")
+}

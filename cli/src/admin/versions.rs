@@ -1,0 +1,101 @@
+//! The versions of a policy, each with what it changed against the one before.
+
+use allowlist::baseline::statement_difference;
+use allowlist::edit::{TargetRules, difference};
+use allowlist::time::rfc3339;
+use allowlist::{Document, TargetKind};
+use serde_json::{Value, json};
+
+use crate::args::Arn;
+use crate::aws::iam::Version;
+use crate::aws::stack::Stack;
+use crate::output::{Output, Tone};
+use crate::problem::{Exit, Outcome, Problem};
+
+/// What a version changed against the one before.
+struct Changed {
+    added: Vec<String>,
+    removed: Vec<String>,
+    statements_added: Vec<Value>,
+    statements_removed: Vec<Value>,
+}
+
+/// Shows the versions, newest first.
+pub async fn run(stack: &Stack, arn: &Arn, output: Output) -> Outcome {
+    let target = stack.target(arn)?;
+    if target.kind() == TargetKind::Role {
+        let message = format!("`{target}` is a role: trust policies have no versions");
+        return Err(Problem::usage(message));
+    }
+    let (sids, limit) = (stack.sids(), stack.limit(target.kind()));
+    let rules = TargetRules { target: &target, sids: &sids, limit, baseline: None };
+    let mut told: Vec<(Version, Option<Changed>)> = Vec::new();
+    let mut before: Option<Document> = None;
+    {
+        let _progress = output.progress("reading the versions");
+        for version in stack.aws.iam.versions(target.arn()).await? {
+            let document = stack.aws.iam.version(target.arn(), version.id).await?;
+            let changed = before.as_ref().map(|before| {
+                let list = difference(&rules, before, &document, &[]);
+                let statements = statement_difference(before, &document, &sids);
+                Changed {
+                    added: list.restored,
+                    removed: list.removed,
+                    statements_added: statements.added,
+                    statements_removed: statements.removed,
+                }
+            });
+            told.push((version, changed));
+            before = Some(document);
+        }
+    }
+    told.reverse();
+    let json: Vec<Value> = told.iter().map(|(v, changed)| as_json(v, changed.as_ref())).collect();
+    let answer = json!({ "arn": target.arn(), "versions": json });
+    output.answer(&answer, || {
+        let mut lines = vec![output.paint(Tone::Heading, target.arn())];
+        for (version, changed) in &told {
+            let in_force = if version.is_default { "  in force" } else { "" };
+            lines.push(format!("  {}  {}{in_force}", version.id, rfc3339(version.created)));
+            lines.extend(describe(changed.as_ref()));
+        }
+        lines
+    });
+    Ok(Exit::Done)
+}
+
+fn as_json(version: &Version, changed: Option<&Changed>) -> Value {
+    let changed = changed.map(|changed| {
+        json!({
+            "added": changed.added,
+            "removed": changed.removed,
+            "statements_added": changed.statements_added,
+            "statements_removed": changed.statements_removed,
+        })
+    });
+    json!({
+        "version": version.id,
+        "created": rfc3339(version.created),
+        "in_force": version.is_default,
+        "changed": changed,
+    })
+}
+
+fn describe(changed: Option<&Changed>) -> Vec<String> {
+    let Some(changed) = changed else {
+        return vec!["      the oldest that is kept".to_owned()];
+    };
+    let entries = changed.added.iter().map(|entry| format!("      + {entry}"));
+    let entries = entries.chain(changed.removed.iter().map(|entry| format!("      - {entry}")));
+    let added = changed.statements_added.iter();
+    let removed = changed.statements_removed.iter();
+    let statements = added
+        .map(|statement| format!("      + statement {statement}"))
+        .chain(removed.map(|statement| format!("      - statement {statement}")));
+    let lines: Vec<String> = entries.chain(statements).collect();
+    if lines.is_empty() {
+        vec!["      no entry and no statement differs".to_owned()]
+    } else {
+        lines
+    }
+}

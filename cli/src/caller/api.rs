@@ -1,0 +1,184 @@
+//! The two APIs of a stack: one answers by IPv4, the other by IPv6 as well. A home with both needs an entry of each.
+
+use std::time::Duration;
+
+use futures_util::future::join;
+use serde_json::Value;
+
+use super::bookmark::{Bookmark, peer_page};
+use super::client::{Client, Reply, Unreachable};
+use crate::problem::Problem;
+
+/// How often a request is tried that the gate could not do at once.
+const TRIES: u64 = 4;
+
+/// The gate, as one member reaches it.
+#[derive(Debug)]
+pub struct Gate {
+    client: Client,
+    /// Where it is, and whose key opens it.
+    pub bookmark: Bookmark,
+}
+
+/// One way to reach the gate, and the network that this machine has there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// The address of the page.
+    pub page: String,
+    /// The network.
+    pub network: String,
+}
+
+/// An answer of success.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The JSON.
+    pub json: Value,
+}
+
+impl Answer {
+    /// A text of the answer; empty where it has none.
+    pub fn text(&self, name: &str) -> &str {
+        self.json.get(name).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// A list of the answer; empty where it has none.
+    pub fn list(&self, name: &str) -> &[Value] {
+        let list = self.json.get(name).and_then(Value::as_array);
+        list.map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+impl Gate {
+    /// The gate of the bookmark that is kept.
+    pub fn load() -> Result<Self, Problem> {
+        Ok(Self::new(Bookmark::load()?))
+    }
+
+    /// The gate of a bookmark.
+    pub fn new(bookmark: Bookmark) -> Self {
+        Self { client: Client::new(&bookmark.url), bookmark }
+    }
+
+    /// The ways on which this machine reaches the gate, each network once. Learns the other API's address.
+    ///
+    /// # Errors
+    /// Where no way leads there.
+    pub async fn ways(&mut self) -> Result<Vec<Way>, Problem> {
+        let known = self.bookmark.peer.clone();
+        let known = async {
+            match &known {
+                Some(page) => Some(self.client.look(page).await),
+                None => None,
+            }
+        };
+        let (first, mut second) = join(self.client.look(&self.bookmark.url), known).await;
+        let origin = first.as_ref().ok().and_then(|reply| reply.peer_origin.as_deref());
+        let peer = origin.and_then(|origin| peer_page(&self.bookmark.url, origin));
+        if let Some(page) = peer.filter(|page| self.bookmark.peer.as_ref() != Some(page)) {
+            second = Some(self.client.look(&page).await);
+            self.bookmark.peer = Some(page);
+        }
+        let mut ways: Vec<Way> = Vec::new();
+        let mut reason = None;
+        let pages = [Some(&self.bookmark.url), self.bookmark.peer.as_ref()];
+        for (page, reply) in pages.into_iter().zip([Some(first), second]) {
+            let (Some(page), Some(reply)) = (page, reply) else {
+                continue;
+            };
+            match network(reply) {
+                Ok(network) if ways.iter().all(|way| way.network != network) => {
+                    let page = page.clone();
+                    ways.push(Way { page, network });
+                }
+                Ok(_) => {}
+                Err(problem) => reason = reason.or(Some(problem)),
+            }
+        }
+        match reason {
+            Some(problem) if ways.is_empty() => Err(problem),
+            _ => Ok(ways),
+        }
+    }
+
+    /// One request on one way, repeated where the gate asks for that.
+    ///
+    /// # Errors
+    /// What the gate refuses, with its own words; where it cannot be reached.
+    pub async fn ask(
+        &self,
+        page: &str,
+        what: &str,
+        fields: &[(&str, &str)],
+    ) -> Result<Answer, Problem> {
+        let url = format!("{page}{what}");
+        let mut tried = 1;
+        loop {
+            let reply = self.client.post(&url, &self.bookmark.key, fields).await;
+            let reply = reply.map_err(|error| unreachable(&error))?;
+            if reply.status == 200 && reply.body.is_object() {
+                return Ok(Answer { json: reply.body });
+            }
+            let problem = refused(&reply);
+            if problem.exit != crate::problem::Exit::Later || tried == TRIES {
+                return Err(problem);
+            }
+            let wait = reply.retry_after.unwrap_or(2).clamp(1, 10);
+            tokio::time::sleep(Duration::from_secs(wait)).await;
+            tried += 1;
+        }
+    }
+}
+
+fn network(reply: Result<Reply, Unreachable>) -> Result<String, Problem> {
+    let reply = reply.map_err(|error| unreachable(&error))?;
+    let network = reply.body.get("network").and_then(Value::as_str);
+    match network {
+        Some(network) if reply.status == 200 => Ok(network.to_owned()),
+        _ => Err(refused(&reply)),
+    }
+}
+
+fn unreachable(error: &Unreachable) -> Problem {
+    Problem::later(
+        "unreachable",
+        format!("the gate cannot be reached ({error}): check the connection and try again"),
+    )
+}
+
+/// What the gate says, in its own words. Answers of others have none.
+fn refused(reply: &Reply) -> Problem {
+    let text = |name: &str| reply.body.get(name).and_then(Value::as_str);
+    let kind = text("error").unwrap_or("gateway_error").to_owned();
+    let fallback = format!("HTTP status {}: is this the address of an IP gate?", reply.status);
+    let message = text("message").map_or(fallback, str::to_owned);
+    match reply.status {
+        429 | 500 | 503 | 504 => Problem::later(&kind, message),
+        502 if kind == "gateway_error" => Problem::later(&kind, message),
+        _ => Problem::new(&kind, message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problem::Exit;
+    use serde_json::json;
+
+    #[test]
+    fn what_may_succeed_later_is_told_apart() {
+        for (status, body, kind, exit) in [
+            (401, json!({"error":"unauthorized","message":"m"}), "unauthorized", Exit::Failed),
+            (409, json!({"error":"policy_full","message":"m"}), "policy_full", Exit::Failed),
+            (502, json!({"error":"no_gate","message":"m"}), "no_gate", Exit::Failed),
+            (502, Value::Null, "gateway_error", Exit::Later),
+            (503, json!({"error":"busy","message":"m"}), "busy", Exit::Later),
+            (429, json!({"error":"throttled","message":"m"}), "throttled", Exit::Later),
+            (404, Value::Null, "gateway_error", Exit::Failed),
+        ] {
+            let reply = Reply { status, body, retry_after: None, peer_origin: None };
+            let problem = refused(&reply);
+            assert_eq!((problem.kind.as_str(), problem.exit), (kind, exit), "{status}");
+        }
+    }
+}
