@@ -10,7 +10,7 @@ use allowlist::invariant::Invariant;
 use crate::{play, setting, sweep};
 
 /// How many schedules a fault may hide in.
-const BOUND: u64 = 10_000;
+const BOUND: u64 = 20_000;
 
 /// Leaves a rule out and looks for a schedule that shows it.
 fn is_noticed(left_out: Invariant, filter: &str) {

@@ -1,5 +1,7 @@
 //! The state bucket: members, grants and baselines. S3 is strongly consistent, and no two writers share an object.
 
+use std::time::Duration;
+
 use allowlist::document::Document;
 use allowlist::error::Error;
 use allowlist::grant::{GRANTS, Grant, GrantKey, Member};
@@ -16,6 +18,9 @@ use super::OnFirstUse;
 use super::error_kind::ErrorKind;
 use super::lease::{Clock, ServerDate};
 use crate::join::join_all;
+
+/// How often a delete that S3 throttles is tried.
+const DELETE_TRIES: u32 = 4;
 
 /// How many grants are deleted at the same time.
 const DELETES_AT_ONCE: usize = 16;
@@ -154,14 +159,28 @@ impl StateBucket {
     ) -> Result<(), Error> {
         let objects: Vec<String> = keys.into_iter().map(GrantKey::object).collect();
         let delete = async |object: &String| {
-            let delete = self.client.delete_object().bucket(&self.bucket).key(object);
-            let once = aws_sdk_s3::Config::builder().retry_config(RetryConfig::disabled());
-            match delete.customize().config_override(once).send().await {
-                Ok(_) => Ok(()),
-                Err(e) if ErrorKind::of(&e) == ErrorKind::Unanswered => {
-                    Err(Error::Busy("S3 did not say whether it deleted an entry".to_owned()))
+            let mut tries = 1;
+            loop {
+                let delete = self.client.delete_object().bucket(&self.bucket).key(object);
+                let once = aws_sdk_s3::Config::builder().retry_config(RetryConfig::disabled());
+                match delete.customize().config_override(once).send().await {
+                    Ok(_) => return Ok(()),
+                    Err(e) => match ErrorKind::of(&e) {
+                        // Certainly not done: it may be made again.
+                        ErrorKind::Throttled if tries < DELETE_TRIES => {
+                            tokio::time::sleep(Duration::from_millis(100 << tries)).await;
+                            tries += 1;
+                        }
+                        ErrorKind::Unanswered | ErrorKind::Throttled => {
+                            let reason = "S3 did not say whether it deleted an entry";
+                            return Err(Error::Busy(reason.to_owned()));
+                        }
+                        _ => {
+                            let location = self.location(object);
+                            return Err(ErrorKind::report(e, "s3:DeleteObject", &location));
+                        }
+                    },
                 }
-                Err(e) => Err(ErrorKind::report(e, "s3:DeleteObject", &self.location(object))),
             }
         };
         let mut result = Ok(());

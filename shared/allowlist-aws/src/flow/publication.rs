@@ -306,7 +306,7 @@ impl<'a> Publication<'a> {
     /// The versions to prune, after a write that is verified. Until then the next holder may need any of them: to merge
     /// what cannot be read yet, to go back to, or to capture.
     pub(super) fn to_prune(&self) -> Option<(Target, Versions)> {
-        let is_verified = matches!(self.result, Some(Ok(Published::Verified(_))));
+        let is_verified = matches!(self.result, Some(Ok(PublicationResult::Verified(_))));
         let versions = self.versions.clone().filter(|_| is_verified)?;
         Some((self.target().clone(), versions))
     }
