@@ -8,7 +8,7 @@
 use serde_json::{Map, Value};
 
 use crate::document::Document;
-use crate::gate::Gate;
+use crate::gate::{Gate, SOURCE_IP};
 use crate::network::Network;
 use crate::time::{parse_seconds, rfc3339};
 
@@ -50,7 +50,7 @@ fn common(statement: &Value) -> Value {
     if let Some(Value::Object(operators)) = map.get_mut("Condition") {
         for keys in operators.values_mut().filter_map(Value::as_object_mut) {
             for (key, value) in keys.iter_mut() {
-                if key.eq_ignore_ascii_case("aws:SourceIp") {
+                if key.eq_ignore_ascii_case(SOURCE_IP) {
                     *value = Value::Null;
                 }
             }
@@ -144,7 +144,7 @@ fn copy(original: &Value, name: &str, list: &Value, until: i64) -> Value {
     if let Some(Value::Object(operators)) = copied.get_mut("Condition") {
         for keys in operators.values_mut().filter_map(Value::as_object_mut) {
             for (key, value) in keys.iter_mut() {
-                if key.eq_ignore_ascii_case("aws:SourceIp") {
+                if key.eq_ignore_ascii_case(SOURCE_IP) {
                     *value = list.clone();
                 }
             }
@@ -201,7 +201,7 @@ pub fn admits(document: &Document, gate: &Gate, network: &Network, now: i64) -> 
 fn source_addresses(statement: &Value) -> Vec<Vec<Network>> {
     let operators = statement.get("Condition").and_then(Value::as_object);
     let keys = operators.into_iter().flatten().filter_map(|(_, keys)| keys.as_object()).flatten();
-    keys.filter(|(key, _)| key.eq_ignore_ascii_case("aws:SourceIp"))
+    keys.filter(|(key, _)| key.eq_ignore_ascii_case(SOURCE_IP))
         .map(|(_, list)| {
             let items = list.as_array().map_or(std::slice::from_ref(list), Vec::as_slice);
             items.iter().filter_map(|item| item.as_str()?.parse().ok()).collect()

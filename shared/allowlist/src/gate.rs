@@ -15,7 +15,7 @@ use crate::document::Document;
 use crate::error::Error;
 use crate::network::Network;
 
-const SOURCE_IP: &str = "aws:SourceIp";
+pub(crate) const SOURCE_IP: &str = "aws:SourceIp";
 
 /// Where the list (or several lists with the same networks, which are one gate) stands in a document.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -50,9 +50,6 @@ impl TargetView<'_> {
         };
         let (document, unread) = match foreign(ctx, &gap).await?.found {
             GapContent::Foreign(_, document) => (document, None),
-            GapContent::Nothing | GapContent::Unread(_) if gap.is_old => {
-                (self.before(ctx, first).await?, None)
-            }
             GapContent::Nothing => (self.before(ctx, first).await?, None),
             GapContent::Unread(id) => (self.before(ctx, first).await?, Some(id)),
         };
