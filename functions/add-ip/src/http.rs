@@ -122,14 +122,14 @@ impl Answer {
         answer
     }
 
-    /// The answer to somebody whose key could not be checked. It names nothing of ours: no bucket, no object, and no
-    /// hash of the key.
+    /// The answer to somebody without a key, or whose key could not be checked. It names nothing of ours: no bucket, no
+    /// object, and no hash of the key.
     #[must_use]
     pub fn failed_for_stranger(kind: &str) -> Self {
         let message = if status(kind) == 503 {
             "too many requests at once: try again in a few seconds"
         } else {
-            "your key cannot be checked now: try again in a minute, then tell the administrator"
+            "your request cannot be checked now: try again in a minute, then tell the administrator"
         };
         Self::error(kind, message)
     }

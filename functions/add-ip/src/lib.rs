@@ -17,7 +17,7 @@ use allowlist::time::parse_duration;
 use allowlist::{AddConfig, Error, Member, Network};
 use allowlist_aws::aws::Aws;
 use allowlist_aws::aws::lease::StoredLease;
-use allowlist_aws::flow::add::{AddRequest, add};
+use allowlist_aws::flow::add::add;
 use allowlist_aws::flow::lease::Release;
 use allowlist_aws::flow::reads::authenticate;
 use allowlist_aws::flow::remove::remove;
@@ -99,8 +99,10 @@ pub async fn handle(
             report::failed(ctx, &failure, &caller).await;
             let written = report::targets(&failure.done, "added");
             let written = if failure.done.is_empty() { Value::Null } else { written };
-            let answer = failure.errors.first().map(|error| Answer::failed(error, written));
-            let answer = answer.unwrap_or_else(|| Answer::failed_for_stranger("aws_error"));
+            let is_stranger = caller.member.is_none() && http::status(failure.kind()) >= 500;
+            let told = failure.errors.first().filter(|_| !is_stranger);
+            let answer = told.map(|error| Answer::failed(error, written));
+            let answer = answer.unwrap_or_else(|| Answer::failed_for_stranger(failure.kind()));
             (answer.respond(&request), None)
         }
     }
@@ -173,24 +175,26 @@ async fn route(
         Decision::Refuse => return Err(Refusal::CrossSite.into()),
     }
     let (member, stored) = identify(ctx, event, config).await?;
-    let duration = duration(event, config)?;
+    let duration = if resource == "/add" { duration(event, config)? } else { None };
     let caller = Caller { member: member.clone(), network: network(event, config)? };
     check(caller.network, config).map_err(|error| caller.failed(Error::from(error)))?;
     match (resource, member) {
         ("/status", member) => {
             let status = status(ctx, &stored, &caller.network, member.as_ref()).await;
             let status = status.map_err(|error| caller.failed(error))?;
-            Ok(Routed::Answer(report::status(&caller.network, &status), None))
+            Ok(Routed::Answer(
+                report::status(&caller.network, &status, config.config.cutoff()),
+                None,
+            ))
         }
         ("/remove", Some(member)) => removal(ctx, event, &caller, &member).await,
         ("/remove", None) => Err(Refusal::Unauthorized.into()),
         (_, member) => {
             let end = duration.map(|seconds| stored.clock.now().saturating_add(seconds));
             let key = GrantKey { network: caller.network, member, end };
-            let request = AddRequest { key };
-            match add(ctx, stored, &request).await {
+            match add(ctx, stored, &key).await {
                 Ok(done) => {
-                    let ends = report::ends(&request.key, &config.config, done.granted_at);
+                    let ends = report::ends(&key, &config.config, done.granted_at);
                     Ok(report::added(ctx, &caller, done, ends).await)
                 }
                 Err(failure) if failure.kind() == "unauthorized" => {

@@ -74,15 +74,15 @@ pub(crate) async fn removed(ctx: Context<'_>, caller: &Caller, report: RemoveRep
 }
 
 /// The answer to a question.
-pub(crate) fn status(network: &Network, status: &Status) -> Answer {
+pub(crate) fn status(network: &Network, status: &Status, cutoff: Option<i64>) -> Answer {
     let entries: Vec<Value> = status
         .entries
         .iter()
         .map(|entry| {
             json!({
-                "network": entry.network,
+                "network": entry.key.network,
                 "granted_at": rfc3339(entry.granted_at),
-                "ends": entry.ends.map(rfc3339),
+                "ends": entry.ends_at(cutoff).map(rfc3339),
             })
         })
         .collect();

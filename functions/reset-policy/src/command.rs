@@ -1,7 +1,6 @@
 //! What an event asks for.
 
 use allowlist::{Config, Document, Error, Member, Network, Target, VersionId};
-use allowlist_aws::flow::revoke::Revocation;
 use serde_json::Value;
 
 /// A command.
@@ -11,8 +10,10 @@ pub enum Command<'c> {
     Reset,
     /// `{"expire":true}`.
     Expire,
-    /// `{"revoke":["51.44.71.80/32"]}` or `{"revoke_member":"alice"}`.
-    Revoke(Revocation),
+    /// `{"revoke":["51.44.71.80/32"]}`.
+    RevokeNetworks(Vec<Network>),
+    /// `{"revoke_member":"alice"}`.
+    RevokeMember(Member),
     /// `{"rollback":"v5","arn":"…"}`.
     Rollback(&'c Target, VersionId),
     /// `{"list":true}`.
@@ -41,13 +42,13 @@ impl<'c> Command<'c> {
                 Ok(text.parse()?)
             };
             let networks = texts.iter().map(network).collect::<Result<_, _>>()?;
-            return Ok(Self::Revoke(Revocation::Networks(networks)));
+            return Ok(Self::RevokeNetworks(networks));
         }
         if let Some(name) = event.get("revoke_member") {
             let name =
                 name.as_str().ok_or_else(|| bad(format!("`{name}` is not a member's name")))?;
             let member: Member = name.parse().map_err(|e| bad(format!("{e}")))?;
-            return Ok(Self::Revoke(Revocation::Member(member)));
+            return Ok(Self::RevokeMember(member));
         }
         if let Some(version) = event.get("rollback") {
             let text = version.as_str().ok_or_else(|| {
@@ -77,7 +78,7 @@ impl<'c> Command<'c> {
     pub fn word(&self, changed: bool, dry_run: bool) -> &'static str {
         let (done, would) = match self {
             _ if !changed => ("unchanged", "unchanged"),
-            Self::Revoke(_) => ("revoked", "would_revoke"),
+            Self::RevokeNetworks(_) | Self::RevokeMember(_) => ("revoked", "would_revoke"),
             Self::Rollback(..) => ("rolled_back", "would_roll_back"),
             Self::Expire => ("expired", "would_expire"),
             Self::Reset | Self::List | Self::CheckBaseline(..) => ("reset", "would_reset"),

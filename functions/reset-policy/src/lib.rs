@@ -12,7 +12,7 @@ use allowlist_aws::flow::cut::CutReport;
 use allowlist_aws::flow::expire::expire;
 use allowlist_aws::flow::inventory::{baseline_candidate, inventory};
 use allowlist_aws::flow::reset::reset;
-use allowlist_aws::flow::revoke::revoke;
+use allowlist_aws::flow::revoke::{revoke_member, revoke_networks};
 use allowlist_aws::flow::rollback::rollback;
 use allowlist_aws::flow::{Context, PartialFailure, time_until};
 use command::Command;
@@ -57,7 +57,8 @@ pub async fn handle(event: LambdaEvent<Value>, deps: &Deps) -> Result<Value, Dia
     let answer = match &command {
         Command::Reset => reset(ctx, dry_run).await,
         Command::Expire => expire(ctx, dry_run).await,
-        Command::Revoke(revocation) => revoke(ctx, revocation, dry_run).await,
+        Command::RevokeNetworks(networks) => revoke_networks(ctx, networks, dry_run).await,
+        Command::RevokeMember(member) => revoke_member(ctx, member, dry_run).await,
         Command::Rollback(target, version) => rollback(ctx, target, *version, dry_run).await,
         Command::List => {
             return Ok(told(inventory(ctx).await.map(|found| report::listed(&found))));

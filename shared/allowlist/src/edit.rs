@@ -161,6 +161,13 @@ fn cut(
 }
 
 impl TargetRules<'_> {
+    /// Whether IAM itself could end the entries of this document: only a managed policy whose gate denies has a cutoff.
+    #[must_use]
+    pub fn can_have_cutoff(&self, document: &Document) -> bool {
+        let gate = Gate::find(document, self.sids);
+        self.target.kind() == TargetKind::Policy && gate.is_ok_and(|gate| gate.has_deny(document))
+    }
+
     fn baseline(&self) -> Result<&Baseline, Error> {
         self.baseline
             .as_ref()
@@ -197,8 +204,8 @@ impl TargetRules<'_> {
         gate: &Gate,
         granted: &Granted,
     ) -> Result<Document, Error> {
-        let can_enforce = self.target.kind() == TargetKind::Policy && gate.has_deny(document);
-        let Some(until) = granted.cutoff.filter(|_| can_enforce) else {
+        let has_cutoff = self.target.kind() == TargetKind::Policy && gate.has_deny(document);
+        let Some(until) = granted.cutoff.filter(|_| has_cutoff) else {
             return Ok(document.clone());
         };
         let Baseline { document: baseline, gate: permanent, .. } = self.baseline()?;

@@ -1,9 +1,12 @@
 //! Versions of a managed policy: ordered by the number in their id, never by date, list order or text.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::invariant::{Invariant, holds};
 
 /// IAM keeps at most five versions of a managed policy.
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>
@@ -91,15 +94,75 @@ impl Versions {
     pub fn newest(&self) -> VersionId {
         self.ids.iter().copied().max().unwrap_or(self.default).max(self.default)
     }
+}
 
-    /// What to delete so that at most `keep` remain: the oldest first, never the default.
+/// A policy's versions as far as they are known: those that were listed and made, less those that are gone.
+#[derive(Clone, Debug)]
+pub struct KnownVersions {
+    existing: BTreeSet<VersionId>,
+    gone: BTreeSet<VersionId>,
+    default: VersionId,
+}
+
+impl KnownVersions {
+    /// What one list shows.
     #[must_use]
-    pub fn surplus(&self, keep: usize) -> Vec<VersionId> {
-        let mut ids = self.ids.clone();
-        ids.sort_unstable();
-        ids.dedup();
-        let excess = ids.len().saturating_sub(keep);
-        ids.into_iter().filter(|id| *id != self.default).take(excess).collect()
+    pub fn new(listed: &Versions) -> Self {
+        let existing = listed.ids.iter().copied().chain([listed.default]).collect();
+        Self { existing, gone: BTreeSet::new(), default: listed.default }
+    }
+
+    /// Adds what a list shows. It may be stale: what is known to be gone stays so.
+    pub fn learn(&mut self, listed: &Versions) {
+        // INVARIANT (GoneStaysGone): a stale list would have the same version deleted again and again.
+        if holds(Invariant::GoneStaysGone) {
+            self.existing.extend(listed.ids.iter().filter(|id| !self.gone.contains(id)));
+            self.default = self.default.max(listed.default);
+        } else {
+            self.existing = listed.ids.iter().copied().collect();
+            self.default = listed.default;
+        }
+    }
+
+    /// A new default version was made.
+    pub fn made(&mut self, id: VersionId) {
+        self.existing.insert(id);
+        self.default = id;
+    }
+
+    /// A version does not exist any more.
+    pub fn forget(&mut self, id: VersionId) {
+        self.existing.remove(&id);
+        self.gone.insert(id);
+    }
+
+    /// A version that cannot be deleted, because it is the default after all.
+    pub fn keep(&mut self, id: VersionId) {
+        self.existing.remove(&id);
+    }
+
+    /// Whether there is no room for one more.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.existing.len() >= MAX_VERSIONS
+    }
+
+    /// The oldest version but for the default.
+    #[must_use]
+    pub fn oldest(&self) -> Option<VersionId> {
+        self.existing.iter().copied().find(|id| *id != self.default)
+    }
+
+    /// The next version to prune, if there are more than should remain.
+    #[must_use]
+    pub fn surplus(&self) -> Option<VersionId> {
+        if self.existing.len() > VERSIONS_AFTER_PRUNE { self.oldest() } else { None }
+    }
+
+    /// The ids that are left.
+    #[must_use]
+    pub fn ids(&self) -> Vec<VersionId> {
+        self.existing.iter().copied().collect()
     }
 }
 
@@ -113,14 +176,37 @@ mod tests {
     }
 
     #[test]
-    fn a_sixth_version_drops_the_oldest_by_number_not_by_text_or_order() {
-        assert_eq!(versions(&[10, 9, 12, 11, 8], 12).surplus(4), [VersionId(8)]);
-        assert_eq!(versions(&[9, 10, 11], 9).surplus(4), []);
+    fn a_fifth_version_drops_the_oldest_by_number() {
+        let known = KnownVersions::new(&versions(&[10, 9, 12, 11, 8], 12));
+        assert_eq!((known.is_full(), known.surplus()), (true, Some(VersionId(8))));
+        let known = KnownVersions::new(&versions(&[9, 10, 11, 12], 12));
+        assert_eq!((known.is_full(), known.surplus()), (false, None));
     }
 
     #[test]
-    fn the_default_is_never_dropped_even_when_it_is_the_oldest() {
-        assert_eq!(versions(&[1, 2, 3, 4, 5], 1).surplus(4), [VersionId(2)]);
+    fn the_default_is_never_dropped() {
+        let known = KnownVersions::new(&versions(&[1, 2, 3, 4, 5], 1));
+        assert_eq!(known.surplus(), Some(VersionId(2)));
+    }
+
+    #[test]
+    fn what_is_gone_stays_gone_in_a_stale_list() {
+        let mut known = KnownVersions::new(&versions(&[4, 5, 6, 7], 7));
+        known.forget(VersionId(4));
+        known.made(VersionId(8));
+        known.learn(&versions(&[4, 5, 6, 7], 7));
+        assert_eq!(known.ids(), [5, 6, 7, 8].map(VersionId));
+        known.keep(VersionId(5));
+        assert_eq!(known.oldest(), Some(VersionId(6)));
+    }
+
+    #[test]
+    fn a_list_shows_a_newer_default() {
+        let mut known = KnownVersions::new(&versions(&[4, 5], 4));
+        known.learn(&versions(&[5, 6], 6));
+        known.forget(VersionId(4));
+        known.forget(VersionId(5));
+        assert_eq!(known.oldest(), None);
     }
 
     #[test]
@@ -149,9 +235,12 @@ mod tests {
         ) {
             let ids: Vec<_> = ids.into_iter().collect();
             let listed = versions(&ids, ids[pick.index(ids.len())]);
-            let surplus = listed.surplus(VERSIONS_AFTER_PRUNE);
-            prop_assert!(!surplus.contains(&listed.default));
-            prop_assert!(ids.len() - surplus.len() <= VERSIONS_AFTER_PRUNE);
+            let mut known = KnownVersions::new(&listed);
+            while let Some(id) = known.surplus() {
+                prop_assert_ne!(id, listed.default);
+                known.forget(id);
+            }
+            prop_assert!(known.ids().len() <= VERSIONS_AFTER_PRUNE);
         }
     }
 }

@@ -3,12 +3,12 @@
 use allowlist::error::Error;
 use allowlist::grant::{Grant, GrantKey};
 use allowlist::invariant::{Invariant, holds};
-use allowlist::lease::{LeaseRecord, Writer};
+use allowlist::lease::Writer;
 use allowlist::target::Target;
 use futures_util::future::join;
 
 use super::capture::{capture_policies, capture_roles};
-use super::lease::{Candidate, Release, Turn, Waiter, delete_grants};
+use super::lease::{Candidate, Release, Turn, delete_grants};
 use super::plan::Plan;
 use super::publication::{Publication, with_intents};
 use super::publish::publish;
@@ -17,13 +17,6 @@ use super::view::{TargetView, View};
 use super::{Context, PartialFailure, TargetOutcome, report_foreign_objects};
 use crate::aws::lease::{Lease, StoredLease};
 use crate::join::try_join_all;
-
-/// Who asks for what.
-#[derive(Clone, Debug)]
-pub struct AddRequest {
-    /// The grant to put: the network, whose it is, and when it ends.
-    pub key: GrantKey,
-}
 
 /// What an add has come to.
 #[derive(Debug)]
@@ -38,7 +31,7 @@ pub struct AddReport {
     pub release: Option<Release>,
 }
 
-/// ADD.
+/// ADD: `key` is the grant to put.
 ///
 /// # Errors
 /// [`PartialFailure`]. After a definite refusal no new grant is left behind; after a transient error the grant stays,
@@ -46,31 +39,31 @@ pub struct AddReport {
 pub async fn add(
     ctx: Context<'_>,
     stored: StoredLease,
-    request: &AddRequest,
+    key: &GrantKey,
 ) -> Result<AddReport, PartialFailure> {
     // READS
     let view = View::read(ctx, &stored.record, stored.clock).await?;
     report_foreign_objects(&view.foreign_objects);
     let (targets, grants) = view.split()?;
-    if let Some(report) = already_allowed(ctx, &stored, &targets, &grants, request).await? {
+    if let Some(report) = already_allowed(ctx, &stored, &targets, &grants, key).await? {
         return Ok(report);
     }
     let asked_at = stored.clock.now();
-    let had_grant = grants.iter().any(|grant| grant.key == request.key);
-    let turn = Adder { ctx, request, had_grant };
+    let had_grant = grants.iter().any(|grant| grant.key == *key);
+    let adder = Adder { ctx, key, had_grant };
     // COUNT: a request that does not fit is refused before anything is put.
-    let plan = turn.plan(&stored, targets, grants)?;
+    let plan = adder.plan(&stored, targets, grants)?;
     // PUT grant with TAKE
-    match turn.put_and_take(&stored, plan).await {
-        Ok(AddTurn::Planned(lease, plan)) => turn.execute(lease, plan, true).await,
-        Ok(AddTurn::Anew(lease)) => match turn.plan_anew(&lease).await {
-            Ok(plan) => turn.execute(lease, plan, false).await,
-            Err(error) => Err(turn.refuse(lease, error).await.into()),
+    match adder.put_and_take(&stored, plan).await {
+        Ok((Turn::Held(lease), Some(plan))) => adder.execute(lease, plan, true).await,
+        Ok((Turn::Held(lease), None)) => match adder.plan_anew(&lease).await {
+            Ok(plan) => adder.execute(lease, plan, false).await,
+            Err(error) => Err(adder.refuse(lease, error).await.into()),
         },
-        Ok(AddTurn::Served(record)) => Ok(served(ctx, &record, asked_at)),
+        Ok((Turn::Served(record), _)) => Ok(served(ctx, &record, asked_at)),
         Err(error) => {
-            if turn.leaves_no_grant(&error) {
-                turn.take_back().await;
+            if adder.leaves_no_grant(&error) {
+                adder.take_back().await;
             }
             Err(error.into())
         }
@@ -81,19 +74,9 @@ pub async fn add(
 #[derive(Clone, Copy)]
 pub(super) struct Adder<'a> {
     pub(super) ctx: Context<'a>,
-    pub(super) request: &'a AddRequest,
+    pub(super) key: &'a GrantKey,
     /// The very grant was there before.
     pub(super) had_grant: bool,
-}
-
-/// How an add came to its turn.
-enum AddTurn<'a> {
-    /// The lease is held, the view stands, and its intents are noted.
-    Planned(Lease, Plan<'a>),
-    /// The lease is held; everything must be looked at anew.
-    Anew(Lease),
-    /// Another add did the work.
-    Served(LeaseRecord),
 }
 
 impl<'a> Adder<'a> {
@@ -104,7 +87,7 @@ impl<'a> Adder<'a> {
         targets: Vec<TargetView<'a>>,
         mut grants: Vec<Grant>,
     ) -> Result<Option<Plan<'a>>, Error> {
-        let (ctx, key, now) = (self.ctx, &self.request.key, stored.clock.now());
+        let (ctx, key, now) = (self.ctx, self.key, stored.clock.now());
         let stands = stored.record.nonce.is_none() && targets.iter().all(TargetView::is_settled);
         let seen = targets.into_iter().filter_map(TargetView::with_current_as_base);
         let seen: Vec<_> = seen.collect();
@@ -122,7 +105,7 @@ impl<'a> Adder<'a> {
 
     /// VIEW, BASE, COUNT for a holder. The own grant is put again if a cut has removed it meanwhile.
     async fn plan_anew(&self, lease: &Lease) -> Result<Plan<'a>, Error> {
-        let (ctx, key) = (self.ctx, &self.request.key);
+        let (ctx, key) = (self.ctx, self.key);
         let all: Vec<&Target> = ctx.config.targets.iter().collect();
         let view = View::read_as_holder(ctx, &all, &lease.record, lease.clock).await?;
         let clock = view.clock;
@@ -143,18 +126,18 @@ impl<'a> Adder<'a> {
     }
 
     /// PUT grant with TAKE: both at once where the view stands if the lease is still the one that was read. Everybody
-    /// else who holds the lease either lists the grant or is waited for.
+    /// else who holds the lease either lists the grant or is waited for. The plan comes back if it may be published.
     async fn put_and_take(
         &self,
         stored: &StoredLease,
         plan: Option<Plan<'a>>,
-    ) -> Result<AddTurn<'a>, Error> {
+    ) -> Result<(Turn, Option<Plan<'a>>), Error> {
         let Context { aws, request_id, .. } = self.ctx;
         let mut candidate = Candidate::new(self.ctx, Writer::Add);
-        let put = aws.state.put_grant(&self.request.key, request_id);
+        let put = aws.state.put_grant(self.key, request_id);
         let Some(mut plan) = plan else {
             put.await?;
-            return self.wait(candidate).await;
+            return Ok((self.wait(candidate).await?, None));
         };
         let (mut record, now) = (candidate.record(stored), stored.clock.now());
         record.targets = with_intents(&record.targets, &mut plan.publications, Writer::Add, now);
@@ -162,9 +145,9 @@ impl<'a> Adder<'a> {
         let (put, taken) = join(put, candidate.take(stored, record)).await;
         match (put, taken?) {
             // Nobody of ours wrote since the lease was read, if it is as we noted it.
-            (Ok(()), Some(lease)) if lease.record == noted => Ok(AddTurn::Planned(lease, plan)),
-            (Ok(()), Some(lease)) => Ok(AddTurn::Anew(lease)),
-            (Ok(()), None) => self.wait(candidate).await,
+            (Ok(()), Some(lease)) if lease.record == noted => Ok((Turn::Held(lease), Some(plan))),
+            (Ok(()), Some(lease)) => Ok((Turn::Held(lease), None)),
+            (Ok(()), None) => Ok((self.wait(candidate).await?, None)),
             (Err(error), None) => Err(error),
             (Err(error), Some(mut lease)) => {
                 lease.record.targets.clone_from(&stored.record.targets);
@@ -174,13 +157,8 @@ impl<'a> Adder<'a> {
         }
     }
 
-    async fn wait(&self, mut candidate: Candidate<'a>) -> Result<AddTurn<'a>, Error> {
-        let key = &self.request.key;
-        let waiter = Waiter { object: &key.object(), member: key.member.as_ref() };
-        Ok(match candidate.wait(Some(waiter), |_, _| {}).await? {
-            Turn::Held(lease) => AddTurn::Anew(lease),
-            Turn::Served(record) => AddTurn::Served(record),
-        })
+    async fn wait(&self, mut candidate: Candidate<'a>) -> Result<Turn, Error> {
+        candidate.wait(Some(self.key), |_, _| {}).await
     }
 
     /// PUBLISH, drop older objects of the entry, capture baselines; then the answer with its release.
@@ -190,7 +168,7 @@ impl<'a> Adder<'a> {
         mut plan: Plan<'a>,
         noted: bool,
     ) -> Result<AddReport, PartialFailure> {
-        let (ctx, key) = (self.ctx, &self.request.key);
+        let (ctx, key) = (self.ctx, self.key);
         if let Err(error) = capture_roles(ctx, &plan.publications, &plan.grants).await {
             return Err(self.refuse(lease, error).await.into());
         }

@@ -16,7 +16,7 @@ use super::gap::MergeBase;
 use super::lease::{Candidate, Release, Turn, delete_grants, renew};
 use super::publication::{Publication, targets_after};
 use super::publish::publish;
-use super::view::{TargetView, View, counted, networks};
+use super::view::{View, counted, networks, usable_baseline};
 use super::{Context, PartialFailure, TargetOutcome, report_foreign_objects};
 use crate::Boxed;
 use crate::aws::lease::{Lease, StoredLease};
@@ -241,10 +241,8 @@ async fn execute(
 /// Without any usable baseline nothing is done, and the grants stay.
 async fn check_baselines(ctx: Context<'_>, targets: &[&Target]) -> Result<(), PartialFailure> {
     let check = async |target: &&Target| {
-        let text = ctx.read(ctx.aws.state.baseline(target)).await?;
-        let (record, current) = (allowlist::lease::TargetRecord::default(), None);
-        let view = TargetView { target, record, baseline: text, current };
-        view.usable_baseline(ctx).map_err(|e| e.at(target.arn()))
+        let stored = ctx.read(ctx.aws.state.baseline(target)).await?;
+        usable_baseline(ctx, target, stored.as_deref()).map_err(|e| e.at(target.arn()))
     };
     let checked = join_all(targets.iter().map(check)).await;
     if checked.iter().any(Result::is_ok) {

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use allowlist::error::Error;
-use allowlist::grant::{GrantKey, Member, is_void};
+use allowlist::grant::{GrantKey, is_void};
 use allowlist::invariant::{Invariant, holds};
 use allowlist::lease::{LeaseRecord, RENEW_BELOW, TargetRecord, Writer};
+use allowlist::target::Target;
+use allowlist::versions::KnownVersions;
 use tokio::time::Instant;
 
-use super::publication::{Publication, Versions};
+use super::publication::Publication;
 use super::{Context, pause};
 use crate::Boxed;
 use crate::aws::lease::{Lease, StoredLease, until};
@@ -30,15 +32,6 @@ pub struct Candidate<'a> {
     nonce: String,
     writer: Writer,
     first_attempt: Option<Instant>,
-}
-
-/// Somebody who waits for the lease, with a grant of their own.
-#[derive(Clone, Copy, Debug)]
-pub struct Waiter<'w> {
-    /// The object of the grant.
-    pub object: &'w str,
-    /// Whose it is.
-    pub member: Option<&'w Member>,
 }
 
 /// What waiting for the lease came to.
@@ -85,15 +78,15 @@ impl<'a> Candidate<'a> {
         self.ctx.aws.state.take_lease(stored, record, since).await
     }
 
-    /// TAKE, repeated: waits with jitter, and reads `lease.json`, never IAM. `waiter` is answered when a release serves
-    /// it, and refused when its member was removed; `change` completes the record that takes the lease.
+    /// TAKE, repeated: waits with jitter, and reads `lease.json`, never IAM. `waiter` is the grant
+    /// of an add: the wait ends is answered when a release serves it, and refused when its member was removed; `change` completes the record that takes the lease.
     ///
     /// # Errors
     /// [`Error::Busy`] when the lease was not had in time, [`Error::Unauthorized`] for a removed member; as
     /// [`crate::aws::state_bucket::StateBucket::lease`].
     pub async fn wait(
         &mut self,
-        waiter: Option<Waiter<'_>>,
+        waiter: Option<&GrantKey>,
         change: impl Fn(&StoredLease, &mut LeaseRecord),
     ) -> Result<Turn, Error> {
         let ctx = self.ctx;
@@ -104,10 +97,10 @@ impl<'a> Candidate<'a> {
             }
             let stored = ctx.read(ctx.aws.state.lease()).await?;
             if let Some(waiter) = waiter {
-                if is_void(&stored.record.void, waiter.member, stored.clock.now()) {
+                if is_void(&stored.record.void, waiter.member.as_ref(), stored.clock.now()) {
                     return Err(Error::Unauthorized);
                 }
-                if stored.record.has_served(waiter.object) {
+                if stored.record.has_served(&waiter.object()) {
                     return Ok(Turn::Served(stored.record));
                 }
             }
@@ -183,7 +176,7 @@ pub struct Release {
     aws: Aws,
     lease: Lease,
     record: LeaseRecord,
-    prunes: Vec<(allowlist::Target, Versions)>,
+    prunes: Vec<(Target, KnownVersions)>,
     deadline: Instant,
 }
 
@@ -224,7 +217,7 @@ impl Release {
         Box::pin(async move {
             // The deadline leaves a reserve for this.
             let end = self.deadline + Duration::from_secs(1);
-            let prune = async |(target, versions): &mut (allowlist::Target, Versions)| {
+            let prune = async |(target, versions): &mut (Target, KnownVersions)| {
                 while let Some(id) = versions.surplus() {
                     if Instant::now() + WRITE_TIMEOUT > self.lease.ends {
                         break;

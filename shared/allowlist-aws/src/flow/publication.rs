@@ -1,6 +1,6 @@
 //! One target's publication: from the decision to what `lease.json` says about it afterwards.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use allowlist::document::Document;
 use allowlist::edit::{Difference, Edit, TargetRules, difference};
@@ -9,7 +9,7 @@ use allowlist::grant::Grant;
 use allowlist::invariant::{Invariant, holds};
 use allowlist::lease::{Intent, TargetRecord, Writer};
 use allowlist::target::Target;
-use allowlist::versions::{MAX_VERSIONS, VERSIONS_AFTER_PRUNE, VersionId};
+use allowlist::versions::{KnownVersions, VersionId, Versions};
 
 use super::TargetOutcome;
 use super::gap::MergeBase;
@@ -18,72 +18,6 @@ use crate::aws::lease::Lease;
 
 /// How many replaced documents of a role are remembered: more than are written while IAM lags.
 const REPLACED: usize = 10;
-
-/// A policy's versions as far as they are known: those that were listed and made, less those that are gone.
-#[derive(Clone, Debug)]
-pub struct Versions {
-    existing: BTreeSet<VersionId>,
-    gone: BTreeSet<VersionId>,
-    default: VersionId,
-}
-
-impl Versions {
-    fn new(listed: &allowlist::Versions) -> Self {
-        let existing = listed.ids.iter().copied().chain([listed.default]).collect();
-        Self { existing, gone: BTreeSet::new(), default: listed.default }
-    }
-
-    /// Adds what a list shows. It may be stale: what is known to be gone stays so.
-    pub(super) fn learn(&mut self, listed: &allowlist::Versions) {
-        // INVARIANT (GoneStaysGone): a stale list would have the same version deleted again and again.
-        if holds(Invariant::GoneStaysGone) {
-            self.existing.extend(listed.ids.iter().filter(|id| !self.gone.contains(id)));
-            self.default = self.default.max(listed.default);
-        } else {
-            self.existing = listed.ids.iter().copied().collect();
-            self.default = listed.default;
-        }
-    }
-
-    /// A new default version was made.
-    pub(super) fn made(&mut self, id: VersionId) {
-        self.existing.insert(id);
-        self.default = id;
-    }
-
-    /// A version does not exist any more.
-    pub fn forget(&mut self, id: VersionId) {
-        self.existing.remove(&id);
-        self.gone.insert(id);
-    }
-
-    /// A version that cannot be deleted, because it is the default after all.
-    pub(super) fn keep(&mut self, id: VersionId) {
-        self.existing.remove(&id);
-    }
-
-    /// Whether there is no room for one more.
-    pub(super) fn is_full(&self) -> bool {
-        self.existing.len() >= MAX_VERSIONS
-    }
-
-    /// The oldest version but for the default.
-    pub(super) fn oldest(&self) -> Option<VersionId> {
-        self.existing.iter().copied().find(|id| *id != self.default)
-    }
-
-    /// The next version to prune, if there are more than should remain.
-    #[must_use]
-    pub fn surplus(&self) -> Option<VersionId> {
-        if self.existing.len() > VERSIONS_AFTER_PRUNE { self.oldest() } else { None }
-    }
-
-    /// The ids that are left.
-    #[must_use]
-    pub fn ids(&self) -> Vec<VersionId> {
-        self.existing.iter().copied().collect()
-    }
-}
 
 /// What a publication has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +54,7 @@ pub struct Publication<'a> {
     /// The newest version that was decided on; `None` for a role.
     pub(super) seen: Option<VersionId>,
     /// A policy's versions; `None` for a role.
-    pub(super) versions: Option<Versions>,
+    pub(super) versions: Option<KnownVersions>,
     /// The fingerprint of the trust policy that is replaced.
     pub(super) replaced: String,
     /// A version that another function may have overtaken, and that cannot be read yet.
@@ -151,8 +85,8 @@ impl<'a> Publication<'a> {
         Ok(Self {
             keys: granted.iter().map(|grant| grant.key.object()).collect(),
             intents: record.pending.clone(),
-            seen: current.versions.as_ref().map(allowlist::Versions::newest),
-            versions: current.versions.as_ref().map(Versions::new),
+            seen: current.versions.as_ref().map(Versions::newest),
+            versions: current.versions.as_ref().map(KnownVersions::new),
             replaced: target.fingerprint(&current.document),
             result: is_unchanged.then_some(Ok(PublicationResult::Unchanged)),
             unanswered: 0,
@@ -297,7 +231,7 @@ impl<'a> Publication<'a> {
 
     /// Whether it is certain that nothing was written.
     fn wrote_nothing(&self) -> bool {
-        let newest = self.current.versions.as_ref().map(allowlist::Versions::newest);
+        let newest = self.current.versions.as_ref().map(Versions::newest);
         self.unanswered == 0
             && self.seen == newest
             && self.replaced == self.target().fingerprint(&self.current.document)
@@ -305,7 +239,7 @@ impl<'a> Publication<'a> {
 
     /// The versions to prune, after a write that is verified. Until then the next holder may need any of them: to merge
     /// what cannot be read yet, to go back to, or to capture.
-    pub(super) fn to_prune(&self) -> Option<(Target, Versions)> {
+    pub(super) fn to_prune(&self) -> Option<(Target, KnownVersions)> {
         let is_verified = matches!(self.result, Some(Ok(PublicationResult::Verified(_))));
         let versions = self.versions.clone().filter(|_| is_verified)?;
         Some((self.target().clone(), versions))
@@ -329,7 +263,7 @@ impl<'a> Publication<'a> {
                 TargetRecord {
                     last_at: now,
                     doc: Some(self.new.render()),
-                    ids: self.versions.as_ref().map(Versions::ids).unwrap_or_default(),
+                    ids: self.versions.as_ref().map(KnownVersions::ids).unwrap_or_default(),
                     replaced: self.replaced_after(&last),
                     pending: if self.unanswered == 0 { Vec::new() } else { noted(&strays) },
                     last: Some(last),

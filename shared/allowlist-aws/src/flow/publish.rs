@@ -32,6 +32,7 @@ pub fn publish<'f, 'a: 'f>(
     noted: bool,
 ) -> Boxed<'f, ()> {
     Box::pin(async move {
+        report_missing_cutoffs(ctx, publications);
         let mut to_note = !noted && publications.iter().any(|p| p.result.is_none());
         if to_note {
             let _ = with_intents(&BTreeMap::new(), publications, writer, lease.clock.now());
@@ -88,5 +89,22 @@ pub fn publish<'f, 'a: 'f>(
 fn give_up(publications: &mut [Publication<'_>], reason: &str) {
     for publication in publications.iter_mut().filter(|p| p.result.is_none()) {
         publication.result = Some(Err(Error::Busy(reason.to_owned())));
+    }
+}
+
+/// Says once a run which targets IAM cannot guard with a cutoff.
+fn report_missing_cutoffs(ctx: Context<'_>, publications: &[Publication<'_>]) {
+    if ctx.config.cutoff().is_none() {
+        return;
+    }
+    let missing = publications.iter().filter(|p| !p.rules.can_have_cutoff(&p.base));
+    let arns: Vec<&str> = missing.map(|publication| publication.target().arn()).collect();
+    if !arns.is_empty() {
+        tracing::warn!(
+            outcome = "no_cutoff",
+            target.arn = arns.join(","),
+            "CUTOFF_HOURS cannot end entries of {}: IAM has no cutoff for trust policies and Allow gates",
+            arns.join(", ")
+        );
     }
 }

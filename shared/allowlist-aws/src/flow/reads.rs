@@ -1,13 +1,13 @@
 //! READS: who the caller is, and the answer that reads alone can give.
 
 use allowlist::error::Error;
-use allowlist::grant::{Grant, Member, is_void};
+use allowlist::grant::{Grant, GrantKey, Member, is_void};
 use allowlist::invariant::{Invariant, holds};
 use allowlist::lease::LeaseRecord;
 use allowlist::target::Target;
 use futures_util::future::join;
 
-use super::add::{AddReport, AddRequest};
+use super::add::AddReport;
 use super::view::{Admission, TargetView};
 use super::{Context, TargetOutcome};
 use crate::aws::lease::StoredLease;
@@ -47,9 +47,9 @@ pub(super) async fn already_allowed(
     stored: &StoredLease,
     targets: &[TargetView<'_>],
     grants: &[Grant],
-    request: &AddRequest,
+    key: &GrantKey,
 ) -> Result<Option<AddReport>, Error> {
-    let (key, now) = (&request.key, stored.clock.now());
+    let now = stored.clock.now();
     // INVARIANT (NoAnswerDuringCut): what the reads show may be about to go.
     if stored.record.is_cutting() && holds(Invariant::NoAnswerDuringCut) {
         return Ok(None);

@@ -42,8 +42,8 @@ impl Adder<'_> {
 
     /// Deletes the own grant of a refused request; `false` when it may still be deleted later.
     pub(super) async fn take_back(&self) -> bool {
-        let network = self.request.key.network;
-        let deleted = self.ctx.aws.state.delete_grants([&self.request.key]).await;
+        let network = self.key.network;
+        let deleted = self.ctx.aws.state.delete_grants([self.key]).await;
         let Err(e) = deleted else { return true };
         tracing::warn!(
             source.network = %network,

@@ -55,8 +55,11 @@ pub async fn remove(
     network: Option<Network>,
 ) -> Result<RemoveReport, PartialFailure> {
     let targets: Vec<&Target> = ctx.config.targets.iter().collect();
-    let permanent = permanent(ctx).await?;
     let report = cut(ctx, &targets, &Cut::Remove(member.clone(), network), false).await?;
+    let permanent = match report.baselines.as_slice() {
+        [] => permanent(ctx).await?,
+        used => used.iter().flat_map(|b| networks(&b.document, &ctx.config.gate_sids)).collect(),
+    };
     let mut ended: Vec<Network> = report.ended.iter().map(|grant| grant.key.network).collect();
     ended.sort();
     ended.dedup();

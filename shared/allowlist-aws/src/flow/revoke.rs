@@ -1,4 +1,5 @@
-//! An administrator takes entries back before their time: named networks, or everything of one member.
+//! An administrator takes entries back before their time: named networks, or everything of one member. An entry stays
+//! where another grant or the baseline has it.
 
 use allowlist::grant::Member;
 use allowlist::network::Network;
@@ -7,28 +8,31 @@ use allowlist::target::Target;
 use super::cut::{Cut, CutReport, cut};
 use super::{Context, PartialFailure};
 
-/// What to revoke.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Revocation {
-    /// These networks, whoever was granted them; entries that were added by hand too.
-    Networks(Vec<Network>),
-    /// Every grant of one member, and whatever requests of theirs are on their way.
-    Member(Member),
-}
-
-/// Takes entries off every target, with their grants. An entry stays where another grant or the baseline has it.
+/// Takes these networks off every target, with their grants; entries that were added by hand too.
 ///
 /// # Errors
 /// [`PartialFailure`], naming every target that was left as it was.
-pub async fn revoke(
+pub async fn revoke_networks(
     ctx: Context<'_>,
-    revocation: &Revocation,
+    networks: &[Network],
     dry_run: bool,
 ) -> Result<CutReport, PartialFailure> {
-    let what = match revocation {
-        Revocation::Networks(networks) => Cut::RevokeNetworks(networks.clone()),
-        Revocation::Member(member) => Cut::RevokeMember(member.clone()),
-    };
+    revoke(ctx, Cut::RevokeNetworks(networks.to_vec()), dry_run).await
+}
+
+/// Takes every grant of one member away, and whatever requests of theirs are on their way.
+///
+/// # Errors
+/// [`PartialFailure`], naming every target that was left as it was.
+pub async fn revoke_member(
+    ctx: Context<'_>,
+    member: &Member,
+    dry_run: bool,
+) -> Result<CutReport, PartialFailure> {
+    revoke(ctx, Cut::RevokeMember(member.clone()), dry_run).await
+}
+
+async fn revoke(ctx: Context<'_>, what: Cut, dry_run: bool) -> Result<CutReport, PartialFailure> {
     let targets: Vec<&Target> = ctx.config.targets.iter().collect();
     cut(ctx, &targets, &what, dry_run).await
 }

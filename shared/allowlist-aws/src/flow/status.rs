@@ -20,19 +20,8 @@ pub struct Status {
     pub ends: Option<i64>,
     /// Who was granted it, sorted; those without a key are not named.
     pub members: Vec<Member>,
-    /// The member's own live entries.
-    pub entries: Vec<Entry>,
-}
-
-/// One live entry of a member.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// The network.
-    pub network: Network,
-    /// When it was granted, in seconds since 1970.
-    pub granted_at: i64,
-    /// When it ends by itself; `None`: with the next reset.
-    pub ends: Option<i64>,
+    /// The member's own live grants.
+    pub entries: Vec<Grant>,
 }
 
 /// Looks a network up.
@@ -65,13 +54,9 @@ pub async fn status(
     members.sort_unstable();
     members.dedup();
     let is_own = |grant: &&&Grant| member.is_some() && grant.key.member.as_ref() == member;
-    let own = live.iter().filter(is_own).map(|grant| Entry {
-        network: grant.key.network,
-        granted_at: grant.granted_at,
-        ends: grant.ends_at(cutoff),
-    });
-    let entries: Vec<Entry> = own.collect();
-    let ends = entries.iter().find(|entry| entry.network == *network).and_then(|e| e.ends);
+    let entries: Vec<Grant> = live.iter().filter(is_own).copied().cloned().collect();
+    let own = entries.iter().find(|grant| grant.key.network == *network);
+    let ends = own.and_then(|grant| grant.ends_at(cutoff));
     let granted_at = covering().map(|grant| grant.granted_at).min();
     Ok(Status { allowed, granted_at, ends, members, entries })
 }

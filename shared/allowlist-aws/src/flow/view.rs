@@ -296,14 +296,26 @@ impl TargetView<'_> {
     /// # Errors
     /// [`Error::BaselineUnusable`] where there is none, or where a reset could not go back to it.
     pub fn usable_baseline(&self, ctx: Context<'_>) -> Result<Baseline, Error> {
-        let missing = || {
-            let object = self.target.baseline_object();
-            Error::BaselineUnusable(format!("`{object}` does not exist: save one"))
-        };
-        let text = self.baseline.as_ref().ok_or_else(missing)?;
-        let document = Document::parse(text).map_err(|e| Error::BaselineUnusable(e.to_string()))?;
-        Baseline::check(document, &ctx.config.gate_sids, ctx.config.limit(self.target))
+        usable_baseline(ctx, self.target, self.baseline.as_deref())
     }
+}
+
+/// Checks what is stored as the baseline of a target.
+///
+/// # Errors
+/// [`Error::BaselineUnusable`] where there is none, or where a reset could not go back to it.
+pub(super) fn usable_baseline(
+    ctx: Context<'_>,
+    target: &Target,
+    stored: Option<&str>,
+) -> Result<Baseline, Error> {
+    let missing = || {
+        let object = target.baseline_object();
+        Error::BaselineUnusable(format!("`{object}` does not exist: save one"))
+    };
+    let text = stored.ok_or_else(missing)?;
+    let document = Document::parse(text).map_err(|e| Error::BaselineUnusable(e.to_string()))?;
+    Baseline::check(document, &ctx.config.gate_sids, ctx.config.limit(target))
 }
 
 /// Why a network is admitted.

@@ -6,12 +6,12 @@ use allowlist::document::Document;
 use allowlist::error::Error;
 use allowlist::invariant::{Invariant, holds};
 use allowlist::lease::RENEW_BELOW;
-use allowlist::versions::VersionId;
+use allowlist::versions::{KnownVersions, VersionId};
 use tokio::time::Instant;
 
 use super::gap::{Gap, GapContent, foreign};
 use super::lease::must_renew;
-use super::publication::{Publication, Versions, report_unread};
+use super::publication::{Publication, report_unread};
 use super::{Context, pause};
 use crate::aws::WRITE_TIMEOUT;
 use crate::aws::managed_policy::{Creation, Deletion};
@@ -53,6 +53,11 @@ impl Throttling {
         self.reason = Some(reason);
         pause(Duration::from_millis(100 << self.times.min(4))).await;
     }
+
+    /// Whether an IAM write may be started now. When time is up, what AWS said last is the reason.
+    fn check_time(&mut self, ctx: Context<'_>, ends: Instant) -> Result<Option<Attempt>, Error> {
+        check_time(ctx, ends).map_err(|error| self.reason.take().unwrap_or(error))
+    }
 }
 
 /// Whether an IAM write may be started now.
@@ -84,7 +89,7 @@ impl Publication<'_> {
         &mut self,
         ctx: Context<'_>,
         ends: Instant,
-        versions: &mut Versions,
+        versions: &mut KnownVersions,
         seen: VersionId,
     ) -> Result<Attempt, Error> {
         let (target, iam) = (self.target(), ctx.aws.iam(self.target()));
@@ -93,10 +98,8 @@ impl Publication<'_> {
         }
         let (mut full, mut throttled, mut unanswered) = (0, Throttling::default(), 0);
         let id = loop {
-            match check_time(ctx, ends) {
-                Ok(None) => {}
-                Ok(Some(short)) => return Ok(short),
-                Err(e) => return Err(throttled.reason.unwrap_or(e)),
+            if let Some(short) = throttled.check_time(ctx, ends)? {
+                return Ok(short);
             }
             match iam.create_version(target.arn(), &self.new).await {
                 Creation::Created(id) => break id,
@@ -151,7 +154,7 @@ impl Publication<'_> {
         &self,
         ctx: Context<'_>,
         ends: Instant,
-        versions: &mut Versions,
+        versions: &mut KnownVersions,
     ) -> Result<bool, Error> {
         let (target, iam) = (self.target(), ctx.aws.iam(self.target()));
         let mut deleted = false;
@@ -244,10 +247,8 @@ impl Publication<'_> {
         let (target, iam) = (self.target(), ctx.aws.iam(self.target()));
         let (mut throttled, mut unanswered) = (Throttling::default(), 0);
         loop {
-            match check_time(ctx, ends) {
-                Ok(None) => {}
-                Ok(Some(short)) => return Ok(short),
-                Err(e) => return Err(throttled.reason.unwrap_or(e)),
+            if let Some(short) = throttled.check_time(ctx, ends)? {
+                return Ok(short);
             }
             match iam.update_trust_policy(target, &self.new).await {
                 Update::Written => break,
