@@ -290,3 +290,36 @@ async fn a_member_who_adds_while_he_is_revoked_keeps_no_entry() {
     assert_eq!(world.entries(POLICY), [OFFICE]);
     assert!(world.keys("grants/").is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_command_that_is_not_said_right_changes_nothing() {
+    let script = Script::new(office());
+    script.caller(1).add("alice", HOME).await;
+    for event in [
+        json!({ "dry_run": "true" }),
+        json!({ "revoke": [HOME], "dry_run": 1 }),
+        json!({ "rollback": "v1", "arn": ["x"] }),
+        json!({ "check_baseline": 5 }),
+    ] {
+        let refused = command(&script, event.clone()).await;
+        assert_eq!(
+            (&refused["status"], &refused["error"]),
+            (&json!("refused"), &json!("bad_command")),
+            "{event}"
+        );
+    }
+    assert_eq!(script.world.lock().entries(POLICY), [OFFICE, "51.44.71.80/32"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_is_no_longer_managed_stops_no_answer() {
+    let script = Script::new(office());
+    let gone = "arn:aws:iam::111122223333:policy/gone";
+    let lease = json!({
+        "nonce": null, "holder": "r0", "kind": "reset", "until": "",
+        "targets": { gone: { "last": "v4", "pending": [{ "seen": "v4", "base": "v4", "sha256": "ab", "kind": "reset" }] } },
+    });
+    script.world.lock().put("lease.json", &lease.to_string());
+    assert_eq!(script.caller(1).add("alice", HOME).await.word(), "added");
+    assert_eq!(script.caller(1).add("alice", HOME).await.word(), "already_allowed");
+}

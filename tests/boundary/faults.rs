@@ -120,3 +120,43 @@ async fn a_grant_that_cannot_be_put_gives_the_lease_back_with_nothing_noted() {
     );
     assert_eq!(world.keys("grants/"), ["grants/51.44.71.1_32/bob.json"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_that_cannot_read_the_lease_keeps_its_grant() {
+    let script = Script::new(office());
+    let held = r#"{"nonce":"bob","holder":"r0","kind":"add","until":"","targets":{}}"#;
+    script.world.lock().put("lease.json", held);
+    let mut reads = 0;
+    script.rule(move |_, _, op| match op {
+        Op::GetObject(key) if key == "lease.json" => {
+            reads += 1;
+            (reads > 2).then_some(Act::Fail(500, "InternalError"))
+        }
+        _ => None,
+    });
+    let answer = script.caller(1).add("alice", HOME).await;
+    assert_eq!((answer.status, answer.word().as_str()), (503, "busy"), "{answer:?}");
+    let grant = "grants/51.44.71.80_32/alice.json";
+    assert_eq!(script.world.lock().keys("grants/"), [grant], "the holder may have published it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_deletion_is_sent_when_the_lease_is_over() {
+    let script = Script::new(office());
+    for host in 0..160 {
+        let object = format!("grants/62.4.5.{host}_32/alice.json");
+        script.world.lock().put(&object, "{}");
+    }
+    script.caller(1).add("bob", HOME).await;
+    pass(2).await;
+    let deletes = |op: &Op| matches!(op, Op::DeleteObject(_));
+    script.rule(move |_, _, op| deletes(op).then_some(Act::Silent));
+    script.caller(9).reset(reset_config(&[]), json!({})).await.unwrap_err();
+    let world = script.world.lock();
+    let calls = || world.calls.iter().filter(|call| call.author == 9);
+    let takes = |op: &Op| matches!(op, Op::PutObject { key, .. } if key == "lease.json");
+    let taken = calls().filter(|call| takes(&call.op)).map(|call| call.at).max().unwrap();
+    for call in calls().filter(|call| deletes(&call.op)) {
+        assert!(call.at < taken + Duration::from_secs(12), "{:?} after {taken:?}", call.at);
+    }
+}

@@ -1,5 +1,6 @@
 //! IAM as it is: reads that lag in time, and trust policies that do not read back as they were written.
 
+use fakes::log::Log;
 use fakes::trust::normal;
 use fakes::world::Cause;
 use fakes::{Answer, Replicas};
@@ -150,8 +151,15 @@ async fn an_edit_that_stays_unreadable_is_merged_by_the_next_add() {
     assert!(!holds_the_edit(&script), "it cannot be read yet");
 
     tokio::time::sleep(seconds(40.0)).await;
+    let log = Log::listen();
     assert_eq!(add(&script, 3, "cleo", "51.44.71.3").await.0.word(), "added");
     assert!(holds_the_edit(&script));
+    let merged = log.with_outcome("merged");
+    assert_eq!(merged.len(), 1);
+    assert_eq!(
+        (&merged[0]["merged.version"], &merged[0]["target.version"]),
+        (&json!("v3"), &json!("v5"))
+    );
     assert_eq!(script.world.lock().entries(POLICY).len(), 5);
     assert_eq!(lease(&script)["targets"][POLICY].get("pending"), None);
 }
@@ -253,6 +261,20 @@ async fn a_baseline_of_a_role_that_an_administrator_wrote_in_another_form_is_no_
             (report["status"].as_str(), &report["targets"][0]["drift"]),
             (Some("unchanged"), &json!(false)),
             "{report}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_baseline_that_is_what_stands_differs_in_no_statement() {
+    let script = role();
+    script.caller(1).event(add_config(&ONLY_ROLE), add_event("alice", HOME)).await;
+    for _ in 0..5 {
+        let event = json!({ "check_baseline": ROLE });
+        let found = script.caller(2).reset(reset_config(&ONLY_ROLE), event).await.unwrap();
+        assert_eq!(
+            found["replaces"],
+            json!({ "removed": [], "added": [], "statements_removed": [], "statements_added": [], "drift": false }),
         );
     }
 }

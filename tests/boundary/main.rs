@@ -2,6 +2,7 @@
 
 mod add;
 mod admin;
+mod audit;
 mod cutoff;
 mod entries;
 mod faults;
@@ -9,6 +10,7 @@ mod lag;
 mod members;
 mod notices;
 mod page;
+mod partial;
 mod removals;
 mod requests;
 mod roles;

@@ -22,7 +22,7 @@ async fn a_version_is_told_once_with_who_which_network_which_policy_and_which_ve
     let world = script.world.lock();
     let notice = json!({
         "outcome": "added", "arn": POLICY, "version": "v2", "removed": [], "drift": false, "request": "add-1",
-        "added": [{ "network": "51.44.71.80/32", "members": ["alice"] }],
+        "added": [{ "network": "51.44.71.80/32", "members": ["alice"], "ends": null }],
     });
     assert_eq!(world.notices(), [notice]);
     let told = world.calls.iter().find_map(|call| match &call.op {
@@ -39,8 +39,8 @@ async fn an_entry_that_had_waited_is_told_with_the_version_that_brings_it() {
     assert_eq!(add(&script, 1, "alice", "51.44.71.80").await.status, 200);
     let notices = script.world.lock().notices();
     let added = json!([
-        { "network": "51.44.71.80/32", "members": ["alice"] },
-        { "network": "62.4.5.7/32", "members": ["bob"] },
+        { "network": "51.44.71.80/32", "members": ["alice"], "ends": null },
+        { "network": "62.4.5.7/32", "members": ["bob"], "ends": null },
     ]);
     assert_eq!((notices.len(), &notices[0]["added"]), (1, &added));
 }

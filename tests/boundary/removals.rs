@@ -165,3 +165,16 @@ async fn taking_back_is_a_post() {
     }
     assert_eq!(entries(&script).len(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_beside_a_wider_one_of_their_own_is_not_others() {
+    let script = Script::new(office());
+    let named = [("EXPLICIT_IP", "true")];
+    for network in ["51.44.71.0/24", "51.44.71.80/32"] {
+        let mut event = add_event("alice", "62.4.5.6");
+        event["queryStringParameters"]["ip"] = network.into();
+        script.caller(1).event(add_config(&named), event).await;
+    }
+    let answer = remove(&script, "alice", &[("network", "51.44.71.80/32")]).await;
+    assert_eq!(answer.body["kept"], json!([]), "{answer:?}");
+}

@@ -206,3 +206,25 @@ async fn documents_that_cannot_be_worked_on_are_refused_and_left_alone() {
         "1.1.1.1"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_needs_a_key_before_anything_else() {
+    let script = Script::new(office());
+    let mut event = fakes::invoke::remove_event("nobody", "10.0.0.1", &[("ip", "x"), ("for", "x")]);
+    event["headers"] = json!({});
+    let answer = script.caller(1).event(add_config(&[("OPEN_ACCESS", "true")]), event).await;
+    assert_eq!((answer.status, answer.word().as_str()), (401, "unauthorized"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_root_tells_the_callers_own_network() {
+    let script = Script::new(office());
+    for switch in ["true", "false"] {
+        let mut event = add_event("nobody", HOME);
+        event["resource"] = "/".into();
+        event["headers"] = json!({});
+        event["queryStringParameters"] = json!({ "ip": "1.2.3.4" });
+        let answer = script.caller(1).event(add_config(&[("EXPLICIT_IP", switch)]), event).await;
+        assert_eq!((answer.status, &answer.body), (200, &json!({ "network": "51.44.71.80/32" })));
+    }
+}

@@ -112,14 +112,20 @@ impl Answer {
         Self { status: 200, body, header: None }
     }
 
-    /// The answer to a member whose request failed; `targets` is what was written before, `null` for nothing.
+    /// The answer to a member whose request failed.
     #[must_use]
-    pub fn failed(error: &Error, targets: Value) -> Self {
-        let mut answer = Self::error(error.kind(), &error.to_string());
-        if let (Some(body), false) = (answer.body.as_object_mut(), targets.is_null()) {
+    pub fn failed(error: &Error) -> Self {
+        Self::error(error.kind(), &error.to_string())
+    }
+
+    /// The answer with what was written all the same, if that is anything.
+    #[must_use]
+    pub fn with_targets(mut self, targets: Value) -> Self {
+        let is_empty = targets.as_array().is_none_or(Vec::is_empty);
+        if let (Some(body), false) = (self.body.as_object_mut(), is_empty) {
             body.insert("targets".to_owned(), targets);
         }
-        answer
+        self
     }
 
     /// The answer to somebody without a key, or whose key could not be checked. It names nothing of ours: no bucket, no
@@ -335,7 +341,7 @@ mod tests {
     fn a_stranger_is_told_nothing_of_ours() {
         let error =
             Error::State { key: "members/0123.json".to_owned(), reason: "it is broken".to_owned() };
-        let told = Answer::failed(&error, Value::Null);
+        let told = Answer::failed(&error);
         assert!(told.body["message"].as_str().unwrap().contains("members/"));
         let stranger = Answer::failed_for_stranger(error.kind());
         assert_eq!(stranger.status, told.status);
@@ -348,9 +354,9 @@ mod tests {
     fn a_failure_tells_what_was_written_before() {
         let error = || Error::Busy("somebody else writes".to_owned());
         let targets = json!([{"arn": "a", "status": "added", "version": "v2"}]);
-        let answer = Answer::failed(&error(), targets.clone());
+        let answer = Answer::failed(&error()).with_targets(targets.clone());
         assert_eq!((answer.status, &answer.body["targets"]), (503, &targets));
-        let nothing = Answer::failed(&error(), Value::Null);
+        let nothing = Answer::failed(&error()).with_targets(json!([]));
         assert_eq!(nothing.body.get("targets"), None);
     }
 

@@ -23,7 +23,6 @@ use allowlist_aws::flow::reads::authenticate;
 use allowlist_aws::flow::remove::remove;
 use allowlist_aws::flow::status::status;
 use allowlist_aws::flow::{Context, PartialFailure, time_until};
-use serde_json::Value;
 use tokio::time::Instant;
 
 use cross_site::Decision;
@@ -82,7 +81,7 @@ pub async fn handle(
     let request = Request::new(&event, &deps.hosting, &deps.settings);
     match route(ctx, &event, &request, &deps.config).await {
         Ok(Routed::Root) => {
-            let network = network(&event, &deps.config).ok().map(String::from);
+            let network = source_network(&event, &deps.config).ok().map(String::from);
             (request.root(network.as_deref()), None)
         }
         Ok(Routed::Page) => (request.page(), None),
@@ -97,13 +96,11 @@ pub async fn handle(
         }
         Err(Rejected::Failure(failure, caller)) => {
             report::failed(ctx, &failure, &caller).await;
-            let written = report::targets(&failure.done, "added");
-            let written = if failure.done.is_empty() { Value::Null } else { written };
             let is_stranger = caller.member.is_none() && http::status(failure.kind()) >= 500;
-            let told = failure.errors.first().filter(|_| !is_stranger);
-            let answer = told.map(|error| Answer::failed(error, written));
-            let answer = answer.unwrap_or_else(|| Answer::failed_for_stranger(failure.kind()));
-            (answer.respond(&request), None)
+            let told = failure.errors.first().filter(|_| !is_stranger).map(Answer::failed);
+            let answer = told.unwrap_or_else(|| Answer::failed_for_stranger(failure.kind()));
+            let written = report::targets(&failure.done, caller.word);
+            (answer.with_targets(written).respond(&request), None)
         }
     }
 }
@@ -133,6 +130,8 @@ enum Rejected {
 struct Caller {
     member: Option<Member>,
     network: Network,
+    /// What a change is called that they ask for.
+    word: &'static str,
 }
 
 impl Caller {
@@ -175,8 +174,12 @@ async fn route(
         Decision::Refuse => return Err(Refusal::CrossSite.into()),
     }
     let (member, stored) = identify(ctx, event, config).await?;
+    if resource == "/remove" && member.is_none() {
+        return Err(Refusal::Unauthorized.into());
+    }
     let duration = if resource == "/add" { duration(event, config)? } else { None };
-    let caller = Caller { member: member.clone(), network: network(event, config)? };
+    let word = if resource == "/remove" { "removed" } else { "added" };
+    let caller = Caller { member: member.clone(), network: network(event, config)?, word };
     check(caller.network, config).map_err(|error| caller.failed(Error::from(error)))?;
     match (resource, member) {
         ("/status", member) => {
@@ -283,11 +286,14 @@ fn network(event: &Event, config: &AddConfig) -> Result<Network, Rejected> {
             Ok(address) => Network::of_caller(address, config.ipv6_prefix_length),
             Err(_) => text.parse().map_err(unreadable)?,
         },
-        None => {
-            let source = event.source_ip().ok_or(Refusal::NoAddress)?;
-            let bad = || NetworkError::BadIp(source.chars().take(64).collect());
-            let address = source.parse().map_err(|_| unreadable(bad()))?;
-            Network::of_caller(address, config.ipv6_prefix_length)
-        }
+        None => source_network(event, config)?,
     })
+}
+
+/// The network that the caller has at API Gateway.
+fn source_network(event: &Event, config: &AddConfig) -> Result<Network, Refusal> {
+    let source = event.source_ip().ok_or(Refusal::NoAddress)?;
+    let bad = || NetworkError::BadIp(source.chars().take(64).collect());
+    let address = source.parse().map_err(|_| Refusal::BadIp(bad()))?;
+    Ok(Network::of_caller(address, config.ipv6_prefix_length))
 }

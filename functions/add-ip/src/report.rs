@@ -128,7 +128,7 @@ fn log(
 
 /// Every entry that a version put on the list, each with its members.
 fn listed(entries: &[Addition]) -> String {
-    let entry = |Addition { network, members }: &Addition| {
+    let entry = |Addition { network, members, .. }: &Addition| {
         let names: Vec<&str> = members.iter().map(Member::as_str).collect();
         if names.is_empty() { network.clone() } else { format!("{network} ({})", names.join(", ")) }
     };
@@ -221,5 +221,8 @@ pub(crate) async fn failed(ctx: Context<'_>, failure: &PartialFailure, caller: &
             "refused {network} for {who}: {reason}"
         );
     }
-    notify(ctx, &failure.done, "added", None).await;
+    let written: Vec<TargetOutcome> =
+        failure.done.iter().filter(|outcome| outcome.wrote).cloned().collect();
+    log(caller, &network.to_string(), &written, (caller.word, caller.word), None);
+    notify(ctx, &written, caller.word, None).await;
 }

@@ -30,6 +30,9 @@ impl<'c> Command<'c> {
     /// [`Error::BadCommand`], [`Error::Network`] or [`Error::MalformedDocument`] with what is wrong with it.
     pub fn read(event: &Value, config: &'c Config) -> Result<Self, Error> {
         let bad = |what: String| Error::BadCommand(what);
+        if let Some(dry_run) = event.get("dry_run").filter(|v| !v.is_boolean() && !v.is_null()) {
+            return Err(bad(format!("`dry_run` is `{dry_run}`: write `true` or `false`")));
+        }
         if let Some(list) = event.get("revoke") {
             let texts = list.as_array().filter(|list| !list.is_empty()).ok_or_else(|| {
                 bad("`revoke` is not a list of networks: write it like `[\"51.44.71.80/32\"]`"
@@ -89,7 +92,13 @@ impl<'c> Command<'c> {
 
 /// One of the configured targets; the only one needs no name.
 fn target<'c>(arn: Option<&Value>, config: &'c Config) -> Result<&'c Target, Error> {
-    let named = arn.and_then(Value::as_str).unwrap_or_default();
+    let named = match arn {
+        None | Some(Value::Null) => "",
+        Some(Value::String(arn)) => arn,
+        Some(other) => {
+            return Err(Error::BadCommand(format!("`{other}` is not an ARN in quotation marks")));
+        }
+    };
     if let ([only], "") = (config.targets.as_slice(), named) {
         return Ok(only);
     }

@@ -163,7 +163,8 @@ pub(crate) async fn notify(ctx: Context<'_>, done: &[TargetOutcome], word: &str)
 }
 
 fn notice<'a>(outcome: &'a TargetOutcome, word: &'a str, request: &'a str) -> Notice<'a> {
-    let put_back = |entry: &String| Addition { network: entry.clone(), members: Vec::new() };
+    let put_back =
+        |entry: &String| Addition { network: entry.clone(), members: Vec::new(), ends: None };
     Notice {
         outcome: word,
         arn: &outcome.arn,

@@ -203,6 +203,14 @@ pub fn newest_of_each_entry(grants: &[Grant]) -> Vec<&Grant> {
     newest
 }
 
+/// When the last of the grants of an entry ends by itself; `None` when one of them has no end, or
+/// when there is none.
+#[must_use]
+pub fn last_end(grants: &[&Grant], cutoff: Option<i64>) -> Option<i64> {
+    let ends: Option<Vec<i64>> = grants.iter().map(|grant| grant.ends_at(cutoff)).collect();
+    ends.and_then(|ends| ends.into_iter().max())
+}
+
 /// What decides which grants count.
 #[derive(Clone, Debug)]
 pub struct CountRules<'a> {

@@ -12,6 +12,7 @@ use crate::document::Document;
 use crate::error::Error;
 use crate::grant::{VOID_SECONDS, VoidMembers};
 use crate::invariant::{Invariant, holds};
+use crate::target::Target;
 use crate::versions::VersionId;
 
 /// Where the lease is kept in the state bucket.
@@ -121,13 +122,18 @@ impl LeaseRecord {
         self.targets.get(arn).cloned().unwrap_or_default()
     }
 
-    /// Whether a cut holds the lease, died holding it, or left a write unresolved: then nobody may be answered from
-    /// reads.
+    /// Whether a cut holds the lease, died holding it, or left a write to one of `targets` unresolved: then nobody may be
+    /// answered from reads.
     #[must_use]
-    pub fn is_cutting(&self) -> bool {
-        let pending = self.targets.values().flat_map(|target| &target.pending);
+    pub fn is_cutting(&self, targets: &[Target]) -> bool {
         (self.nonce.is_some() && self.kind == Writer::Reset)
-            || pending.into_iter().any(|intent| intent.kind == Writer::Reset)
+            || self.pending(targets).any(|intent| intent.kind == Writer::Reset)
+    }
+
+    /// The intents of targets that are configured.
+    fn pending<'r>(&'r self, targets: &'r [Target]) -> impl Iterator<Item = &'r Intent> {
+        let records = targets.iter().filter_map(|target| self.targets.get(target.arn()));
+        records.flat_map(|record| &record.pending)
     }
 
     /// Whether this is the release of an add that has put the grant `object` in force on every target.
@@ -145,11 +151,10 @@ impl LeaseRecord {
         self.nonce.is_none() && self.served.iter().any(is_same)
     }
 
-    /// The grant objects that pending intents name.
+    /// The grant objects that pending intents of `targets` name.
     #[must_use]
-    pub fn intended(&self) -> HashSet<&str> {
-        let pending = self.targets.values().flat_map(|target| &target.pending);
-        pending.flat_map(|intent| &intent.keys).map(String::as_str).collect()
+    pub fn intended<'r>(&'r self, targets: &'r [Target]) -> HashSet<&'r str> {
+        self.pending(targets).flat_map(|intent| &intent.keys).map(String::as_str).collect()
     }
 
     /// Drops removed members whose requests are all over.
@@ -207,14 +212,17 @@ mod tests {
 
     #[test]
     fn a_cut_is_seen_while_it_holds_the_lease_or_has_left_something() {
-        assert!(record(Some("n"), Writer::Reset).is_cutting());
-        assert!(!record(Some("n"), Writer::Add).is_cutting());
-        assert!(!record(None, Writer::Reset).is_cutting());
+        let target = Target::policy("arn:aws:iam::111122223333:policy/gate").unwrap();
+        let targets = std::slice::from_ref(&target);
+        assert!(record(Some("n"), Writer::Reset).is_cutting(targets));
+        assert!(!record(Some("n"), Writer::Add).is_cutting(targets));
+        assert!(!record(None, Writer::Reset).is_cutting(targets));
         let mut left = record(None, Writer::Add);
         let intent = Intent { kind: Writer::Reset, ..Intent::default() };
-        let target = TargetRecord { pending: vec![intent], ..TargetRecord::default() };
-        left.targets.insert("arn".to_owned(), target);
-        assert!(left.is_cutting());
+        let pending = TargetRecord { pending: vec![intent], ..TargetRecord::default() };
+        left.targets.insert(target.arn().to_owned(), pending);
+        assert!(left.is_cutting(targets));
+        assert!(!left.is_cutting(&[]), "a target that was taken out of the settings");
     }
 
     #[test]

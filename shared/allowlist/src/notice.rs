@@ -12,7 +12,7 @@ const LONGEST_SUBJECT: usize = 99;
 /// One document that was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Notice<'a> {
-    /// What was done: `added`, `reset`, `revoked` or `rolled_back`.
+    /// What was done: `added`, `removed`, `reset`, `expired`, `revoked` or `rolled_back`.
     pub outcome: &'a str,
     /// The ARN of the policy or role.
     pub arn: &'a str,
@@ -35,6 +35,8 @@ pub struct Addition {
     pub network: String,
     /// Whose it is; nobody's where it was permanent, added by hand or asked for without a key.
     pub members: Vec<Member>,
+    /// When the last of their grants ends by itself, `YYYY-MM-DDThh:mm:ssZ`; `None`: with the next reset, or no grant.
+    pub ends: Option<String>,
 }
 
 impl Notice<'_> {
@@ -73,6 +75,7 @@ mod tests {
         let listed = Addition {
             network: "51.44.71.80/32".to_owned(),
             members: vec!["alice".parse().unwrap()],
+            ends: Some("2026-01-01T00:00:00Z".to_owned()),
         };
         let notice = Notice {
             outcome: "added",
@@ -88,7 +91,9 @@ mod tests {
         let text: serde_json::Value = serde_json::from_str(&notice.text()).unwrap();
         assert_eq!(
             text["added"][0],
-            serde_json::json!({ "network": "51.44.71.80/32", "members": ["alice"] })
+            serde_json::json!({
+                "network": "51.44.71.80/32", "members": ["alice"], "ends": "2026-01-01T00:00:00Z",
+            })
         );
         assert_eq!((&text["version"], &text["arn"]), (&"v7".into(), &arn.as_str().into()));
     }

@@ -95,6 +95,16 @@ impl Target {
         self.path_and_name.rsplit('/').next().unwrap_or(&self.path_and_name)
     }
 
+    /// The form in which documents of this target are compared. A trust policy reads back in another order than it was
+    /// written in.
+    #[must_use]
+    pub fn comparable(&self, document: &Document) -> Document {
+        match self.kind {
+            TargetKind::Policy => document.clone(),
+            TargetKind::Role => document.normal_form(),
+        }
+    }
+
     /// Whether two documents of this target mean the same. Trust policies do not read back as they were written and are
     /// compared in their normal form, policies as JSON.
     #[must_use]

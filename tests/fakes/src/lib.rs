@@ -2,11 +2,13 @@
 //!
 //! [`world`] holds the account; [`iam`], [`replicas`], [`trust`], [`s3`] and [`sts`] each say what their service may do
 //! and do it; [`wire`] speaks the protocols; [`connection`] is the HTTP client that the SDK is given, and asks a
-//! [`connection::Director`] what becomes of each call; [`invoke`] is the one place that calls the functions' handlers.
+//! [`connection::Director`] what becomes of each call; [`invoke`] is the one place that calls the functions' handlers;
+//! [`log`] holds what they log.
 
 pub mod connection;
 pub mod iam;
 pub mod invoke;
+pub mod log;
 pub mod op;
 pub mod replicas;
 pub mod s3;

@@ -23,7 +23,7 @@ use crate::join::join_all;
 const DELETE_TRIES: u32 = 4;
 
 /// How many grants are deleted at the same time.
-const DELETES_AT_ONCE: usize = 16;
+pub const DELETES_AT_ONCE: usize = 16;
 
 /// The state bucket.
 #[derive(Clone, Debug)]
@@ -148,7 +148,7 @@ impl StateBucket {
         Err(Error::Busy("S3 did not say whether it stored the request".to_owned()))
     }
 
-    /// Deletes grants, in one attempt each; deleting one that is gone is no error.
+    /// Deletes at most [`DELETES_AT_ONCE`] grants, in one attempt each; deleting one that is gone is no error.
     ///
     /// # Errors
     /// [`Error::Busy`] when one was not answered: then it may still be deleted later; [`Error::Aws`],
@@ -183,14 +183,8 @@ impl StateBucket {
                 }
             }
         };
-        let mut result = Ok(());
-        for some in objects.chunks(DELETES_AT_ONCE) {
-            // All of them, whatever becomes of one: each entry is off the list already.
-            for deleted in join_all(some.iter().map(delete)).await {
-                result = result.and(deleted);
-            }
-        }
-        result
+        // All of them, whatever becomes of one: each entry is off the list already.
+        join_all(objects.iter().map(delete)).await.into_iter().collect()
     }
 
     /// The text of a target's baseline, unchecked; `None` where there is none.

@@ -58,7 +58,7 @@ pub async fn add(
         Ok((Turn::Held(lease), Some(plan))) => adder.execute(lease, plan, true).await,
         Ok((Turn::Held(lease), None)) => match adder.plan_anew(&lease).await {
             Ok(plan) => adder.execute(lease, plan, false).await,
-            Err(error) => Err(adder.refuse(lease, error).await.into()),
+            Err(error) => Err(adder.refuse(lease, &[], error).await.into()),
         },
         Ok((Turn::Served(record), _)) => Ok(served(ctx, &record, asked_at)),
         Err(error) => {
@@ -158,7 +158,11 @@ impl<'a> Adder<'a> {
     }
 
     async fn wait(&self, mut candidate: Candidate<'a>) -> Result<Turn, Error> {
-        candidate.wait(Some(self.key), |_, _| {}).await
+        candidate.wait(Some(self.key), |_, _| {}).await.map_err(|error| match error {
+            // Somebody else may have put the grant in force: only a holder of the lease may delete it.
+            error if !self.leaves_no_grant(&error) => error,
+            error => Error::Busy(format!("the lease was not had: {}", error.chain())),
+        })
     }
 
     /// PUBLISH, drop older objects of the entry, capture baselines; then the answer with its release.
@@ -170,26 +174,31 @@ impl<'a> Adder<'a> {
     ) -> Result<AddReport, PartialFailure> {
         let (ctx, key) = (self.ctx, self.key);
         if let Err(error) = capture_roles(ctx, &plan.publications, &plan.grants).await {
-            return Err(self.refuse(lease, error).await.into());
+            return Err(self.refuse(lease, &plan.publications, error).await.into());
         }
         let publications = &mut plan.publications;
         publish(ctx, &mut lease, publications, &plan.edit, Writer::Add, noted).await;
-        let targets = plan.outcomes();
+        // Also beside a target that failed: the next add could not tell any more what stood before ours.
+        capture_policies(ctx, &mut plan.publications, &plan.grants, lease.clock).await;
+        let targets = plan.outcomes(ctx.config.cutoff());
+        let written = || targets.iter().filter(|outcome| outcome.wrote).cloned().collect();
         let failed = plan.publications.iter_mut().filter_map(Publication::take_error);
         let errors: Vec<Error> = failed.collect();
         if let Some(error) = errors.first() {
-            if self.leaves_no_grant(error) && !self.take_back().await {
+            // What is in force on one target keeps its grant: no entry is in force without one.
+            let is_unwritten = plan.publications.iter().all(Publication::wrote_nothing);
+            if is_unwritten && self.leaves_no_grant(error) && !self.take_back().await {
                 return Err(self.keep_lease(lease, &plan).await.into());
             }
             Release::new(ctx, lease, &plan.publications, Vec::new()).run().await;
-            let done = targets.into_iter().filter(|outcome| outcome.wrote).collect();
-            return Err(PartialFailure { errors, done });
+            return Err(PartialFailure { errors, done: written() });
         }
-        let deleted = delete_grants(ctx, &mut lease, &plan.older(key)).await;
+        let replaced = plan.replaced(key, ctx, &lease);
+        let deleted = delete_grants(ctx, &mut lease, &replaced).await;
         if deleted.is_err() && holds(Invariant::DeleteFate) {
-            return Err(self.keep_lease(lease, &plan).await.into());
+            let errors = vec![self.keep_lease(lease, &plan).await];
+            return Err(PartialFailure { errors, done: written() });
         }
-        capture_policies(ctx, &mut plan.publications, &plan.grants, lease.clock).await;
         let served = plan.served(key, &ctx.config.gate_sids);
         let added = targets.iter().any(|outcome| outcome.wrote);
         let granted_at = plan.granted_at(key).map(|at| at.min(lease.clock.now()));

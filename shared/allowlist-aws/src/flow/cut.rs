@@ -135,9 +135,9 @@ pub fn cut<'f>(
     Box::pin(async move {
         if cut.needs_grants() {
             let listing = ctx.read(ctx.aws.state.grants()).await?;
-            report_foreign_objects(&listing.foreign);
             let now = listing.clock.now();
             if cut.ended(ctx, &listing.grants, now, now).is_empty() {
+                report_foreign_objects(&listing.foreign);
                 return Ok(nothing(listing.grants));
             }
         }
@@ -203,10 +203,13 @@ async fn execute(
     }
     publish(ctx, &mut lease, &mut plan.publications, &plan.edit, Writer::Reset, false).await;
     plan.take_errors();
+    let outcomes = plan.publications.iter().filter(|publication| !publication.has_failed());
+    let targets: Vec<TargetOutcome> = outcomes.map(|p| p.outcome(&plan.grants)).collect();
+    let failed = |error| PartialFailure { errors: vec![error], done: targets.clone() };
     // INVARIANT (SettleThenDelete): a dead holder's intent must not bring an entry back without its grant.
     if plan.publications.iter().any(Publication::wrote) && holds(Invariant::SettleThenDelete) {
-        let targets = targets_after(&lease, &plan.publications);
-        renew(ctx, &mut lease, targets).await?;
+        let records = targets_after(&lease, &plan.publications);
+        renew(ctx, &mut lease, records).await.map_err(failed)?;
     }
     // INVARIANT (PublishThenDelete): no entry is in force without a grant.
     if !plan.keeps_grants {
@@ -216,15 +219,13 @@ async fn execute(
         if let Err(error) = deleted
             && holds(Invariant::DeleteFate)
         {
-            return Err(error.into());
+            return Err(failed(error));
         }
     }
     // A reset that fails keeps the grants: a late one of a removed member must not count after it.
     if matches!(cut, Cut::Reset) && !plan.keeps_grants {
         lease.record.forget_void(lease.clock.now());
     }
-    let outcomes = plan.publications.iter().filter(|publication| !publication.has_failed());
-    let targets = outcomes.map(|publication| publication.outcome(&plan.grants)).collect();
     if matches!(cut, Cut::Reset) && plan.errors.is_empty() {
         lease.record.reset_at = lease.clock.now();
     }

@@ -24,6 +24,8 @@ pub struct MergeBase {
     pub document: Document,
     /// Publish even when nothing seems to differ: what is in force may not be what IAM showed.
     pub force: bool,
+    /// Somebody else's version, if the document is from one that another function has overtaken.
+    pub merged: Option<VersionId>,
     /// A version that another function may have overtaken, and that cannot be read yet.
     pub unread: Option<VersionId>,
 }
@@ -38,7 +40,7 @@ impl TargetView<'_> {
         let force = !current.is_certain || !self.record.pending.is_empty();
         let document = current.document.clone();
         let (Some(versions), Some(first)) = (&current.versions, self.record.pending.first()) else {
-            return Ok(MergeBase { document, force, unread: None });
+            return Ok(MergeBase { document, force, merged: None, unread: None });
         };
         let gap = Gap {
             target: self.target,
@@ -48,12 +50,12 @@ impl TargetView<'_> {
             ask_until: Instant::now() + INHERITED_GAP,
             is_old: !is_recent(first.at, clock),
         };
-        let (document, unread) = match foreign(ctx, &gap).await?.found {
-            GapContent::Foreign(_, document) => (document, None),
-            GapContent::Nothing => (self.before(ctx, first).await?, None),
-            GapContent::Unread(id) => (self.before(ctx, first).await?, Some(id)),
+        let (document, merged, unread) = match foreign(ctx, &gap).await?.found {
+            GapContent::Foreign(id, document) => (document, Some(id), None),
+            GapContent::Nothing => (self.before(ctx, first).await?, None, None),
+            GapContent::Unread(id) => (self.before(ctx, first).await?, None, Some(id)),
         };
-        Ok(MergeBase { document, force, unread })
+        Ok(MergeBase { document, force, merged, unread })
     }
 
     /// The document that an intent was decided on, or what is in force where that version is gone.

@@ -8,7 +8,7 @@ use allowlist::document::Document;
 use allowlist::edit::{Difference, difference, networks_by_age};
 use allowlist::error::Error;
 use allowlist::gate::{Entry, Gate};
-use allowlist::grant::{Grant, Member, newest_of_each_entry};
+use allowlist::grant::{Grant, Member, last_end, newest_of_each_entry};
 use allowlist::target::Target;
 use allowlist::versions::VersionId;
 
@@ -116,14 +116,12 @@ fn list(ctx: Context<'_>, view: &TargetView<'_>, grants: &[Grant]) -> Result<Inv
             granted.iter().filter_map(|grant| grant.key.member.clone()).collect();
         members.sort();
         members.dedup();
-        // One grant without an end keeps the entry until the reset.
-        let ends: Option<Vec<i64>> = granted.iter().map(|grant| grant.ends_at(cutoff)).collect();
         ListEntry {
             text: entry.text,
             origin,
             members,
             granted_at: granted.iter().map(|grant| grant.granted_at).min(),
-            ends: ends.and_then(|ends| ends.into_iter().max()),
+            ends: last_end(&granted, cutoff),
         }
     };
     Ok(Inventory {
@@ -168,7 +166,8 @@ pub async fn baseline_candidate(
     let rules = ctx.rules(target, None);
     let replaces = before.map(|before| {
         let changed = difference(&rules, &before, &baseline.document, &[]);
-        (changed, statement_difference(&before, &baseline.document, sids))
+        let (before, after) = (target.comparable(&before), target.comparable(&baseline.document));
+        (changed, statement_difference(&before, &after, sids))
     });
     Ok(BaselineCandidate { object: target.baseline_object(), baseline, replaces })
 }

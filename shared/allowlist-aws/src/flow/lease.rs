@@ -16,6 +16,7 @@ use super::{Context, pause};
 use crate::Boxed;
 use crate::aws::lease::{Lease, StoredLease, until};
 use crate::aws::managed_policy::Deletion;
+use crate::aws::state_bucket::DELETES_AT_ONCE;
 use crate::aws::{Aws, WRITE_TIMEOUT};
 use crate::join::join_all;
 
@@ -79,7 +80,7 @@ impl<'a> Candidate<'a> {
     }
 
     /// TAKE, repeated: waits with jitter, and reads `lease.json`, never IAM. `waiter` is the grant
-    /// of an add: the wait ends is answered when a release serves it, and refused when its member was removed; `change` completes the record that takes the lease.
+    /// of an add: the wait ends when a release serves it, or when its member was removed; `change` completes the record that takes the lease.
     ///
     /// # Errors
     /// [`Error::Busy`] when the lease was not had in time, [`Error::Unauthorized`] for a removed member; as
@@ -162,11 +163,18 @@ pub async fn delete_grants(
     lease: &mut Lease,
     keys: &[GrantKey],
 ) -> Result<(), Error> {
-    if !keys.is_empty() && must_renew(lease.ends) {
-        let targets = lease.record.targets.clone();
-        renew(ctx, lease, targets).await?;
+    let mut result = Ok(());
+    for some in keys.chunks(DELETES_AT_ONCE) {
+        if must_renew(lease.ends) {
+            let targets = lease.record.targets.clone();
+            renew(ctx, lease, targets).await?;
+        }
+        match ctx.aws.state.delete_grants(some).await {
+            Err(unanswered @ Error::Busy(_)) => return Err(unanswered),
+            deleted => result = result.and(deleted),
+        }
     }
-    ctx.aws.state.delete_grants(keys).await
+    result
 }
 
 /// RELEASE: what is left to do when the change is in force and verified. Nobody's answer depends on it, so a function

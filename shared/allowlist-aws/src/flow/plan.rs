@@ -1,22 +1,27 @@
 //! What an add is going to publish: COUNT and the decision for every target, before anything is written.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use allowlist::baseline::Baseline;
 use allowlist::edit::{Edit, Granted};
 use allowlist::error::Error;
 use allowlist::gate::Gate;
-use allowlist::grant::{Grant, GrantKey, Member, newest_of_each_entry};
+use allowlist::grant::{Grant, GrantKey, Member, is_void, last_end, newest_of_each_entry};
 use allowlist::lease::LeaseRecord;
 use allowlist::network::Network;
 use allowlist::notice::Addition;
 use allowlist::target::TargetKind;
+use allowlist::time::rfc3339;
 
 use super::capture::may_capture;
 use super::gap::MergeBase;
 use super::publication::Publication;
 use super::view::{TargetView, counted, networks};
 use super::{Context, TargetOutcome};
+use crate::aws::lease::Lease;
+
+/// No request lives longer, in seconds: after that nobody waits for a grant any more.
+const LONGEST_REQUEST: i64 = 60;
 
 /// What is to be published, decided for every target.
 pub(super) struct Plan<'a> {
@@ -51,7 +56,7 @@ impl<'a> Plan<'a> {
         }
         let counted = counted(ctx, record, &grants, now, &listed);
         if !counted.iter().any(|grant| grant.key == *own) {
-            return Err(not_counted(ctx, own, &grants, &counted));
+            return Err(not_counted(ctx, own, &counted));
         }
         let granted = Granted::new(&counted, ctx.config.cutoff());
         let cutoff = ctx.config.cutoff();
@@ -75,24 +80,50 @@ impl<'a> Plan<'a> {
         grant.map(|grant| grant.granted_at)
     }
 
-    /// The older objects of an entry, which its new one replaces.
-    pub(super) fn older(&self, own: &GrantKey) -> Vec<GrantKey> {
+    /// The objects to delete when the publications are in force: older ones of the own entry, which its new one replaces,
+    /// and what is over its member's share and no request waits for any more.
+    pub(super) fn replaced(
+        &self,
+        own: &GrantKey,
+        ctx: Context<'_>,
+        lease: &Lease,
+    ) -> Vec<GrantKey> {
+        let (record, now) = (&lease.record, lease.clock.now());
+        let intended = record.intended(&ctx.config.targets);
+        let is_over_share = |grant: &&Grant| {
+            grant.granted_at.saturating_add(LONGEST_REQUEST) < now
+                && !self.counted.iter().any(|counted| counted.key == grant.key)
+                && !grant.has_ended(now, ctx.config.cutoff())
+                && !is_void(&record.void, grant.key.member.as_ref(), grant.granted_at)
+                && !intended.contains(grant.key.object().as_str())
+                && !self.is_listed(&grant.key.network, &ctx.config.gate_sids)
+        };
         let is_older = |key: &&GrantKey| key.is_same_entry(own) && *key != own;
-        self.grants.iter().map(|grant| &grant.key).filter(is_older).cloned().collect()
+        let older = self.grants.iter().map(|grant| &grant.key).filter(is_older);
+        let over_share = newest_of_each_entry(&self.grants).into_iter().filter(is_over_share);
+        older.chain(over_share.map(|grant| &grant.key)).cloned().collect()
+    }
+
+    /// Whether a network is on the list of any of the new documents.
+    fn is_listed(&self, network: &Network, sids: &[String]) -> bool {
+        self.publications
+            .iter()
+            .any(|publication| networks(&publication.new, sids).contains(network))
     }
 
     /// What the publications have come to, with whom each new entry belongs to.
-    pub(super) fn outcomes(&self) -> Vec<TargetOutcome> {
-        let mut members: BTreeMap<Network, Vec<Member>> = BTreeMap::new();
+    pub(super) fn outcomes(&self, cutoff: Option<i64>) -> Vec<TargetOutcome> {
+        let mut grants: BTreeMap<Network, Vec<&Grant>> = BTreeMap::new();
         for grant in &self.counted {
-            members.entry(grant.key.network).or_default().extend(grant.key.member.clone());
+            grants.entry(grant.key.network).or_default().push(grant);
         }
         let listed = |entry: &String| {
             let parsed: Option<Network> = entry.parse().ok();
-            let mut members = parsed.and_then(|n| members.get(&n).cloned()).unwrap_or_default();
-            members.sort();
-            members.dedup();
-            Addition { network: entry.clone(), members }
+            let granted = parsed.and_then(|n| grants.get(&n).cloned()).unwrap_or_default();
+            let members = granted.iter().filter_map(|grant| grant.key.member.clone());
+            let members: BTreeSet<Member> = members.collect();
+            let ends = last_end(&granted, cutoff).map(rfc3339);
+            Addition { network: entry.clone(), members: members.into_iter().collect(), ends }
         };
         let outcome = |publication: &Publication<'_>| {
             let mut outcome = publication.outcome(&[]);
@@ -126,14 +157,11 @@ impl<'a> Plan<'a> {
 }
 
 /// Why the own grant does not count: a newer one of the same entry does, or the share is used up.
-fn not_counted(ctx: Context<'_>, own: &GrantKey, grants: &[Grant], counted: &[Grant]) -> Error {
+fn not_counted(ctx: Context<'_>, own: &GrantKey, counted: &[Grant]) -> Error {
     if counted.iter().any(|grant| grant.key.is_same_entry(own)) {
         return Error::Busy("a newer request for the same network was made".to_owned());
     }
-    let is_own = |grant: &&Grant| grant.key.member == own.member;
-    let networks: HashSet<Network> =
-        grants.iter().filter(is_own).map(|grant| grant.key.network).collect();
-    let held = networks.iter().filter(|network| **network != own.network).count();
+    let held = counted.iter().filter(|grant| grant.key.member == own.member).count();
     Error::TooManyEntries { held, limit: ctx.config.max_grants_per_member }
 }
 

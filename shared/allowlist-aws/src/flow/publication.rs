@@ -57,6 +57,8 @@ pub struct Publication<'a> {
     pub(super) versions: Option<KnownVersions>,
     /// The fingerprint of the trust policy that is replaced.
     pub(super) replaced: String,
+    /// Somebody else's version that another function had overtaken, and that is merged now.
+    pub(super) merged: Option<VersionId>,
     /// A version that another function may have overtaken, and that cannot be read yet.
     unread: Option<VersionId>,
     /// How many writes were not answered.
@@ -91,6 +93,7 @@ impl<'a> Publication<'a> {
             result: is_unchanged.then_some(Ok(PublicationResult::Unchanged)),
             unanswered: 0,
             overtaken: Vec::new(),
+            merged: base.merged,
             unread: base.unread,
             captures,
             base: base.document,
@@ -230,7 +233,7 @@ impl<'a> Publication<'a> {
     }
 
     /// Whether it is certain that nothing was written.
-    fn wrote_nothing(&self) -> bool {
+    pub(super) fn wrote_nothing(&self) -> bool {
         let newest = self.current.versions.as_ref().map(Versions::newest);
         self.unanswered == 0
             && self.seen == newest
@@ -269,7 +272,7 @@ impl<'a> Publication<'a> {
                     last: Some(last),
                 }
             }
-            Some(Err(_)) if self.wrote_nothing() => self.record.clone(),
+            Some(Err(_)) | None if self.wrote_nothing() => self.record.clone(),
             Some(Ok(PublicationResult::Unverified(_)) | Err(_)) | None => kept(),
         }
     }

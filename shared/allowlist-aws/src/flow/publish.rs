@@ -82,6 +82,7 @@ pub fn publish<'f, 'a: 'f>(
                 give_up(publications, "somebody else keeps changing the policy");
             }
         }
+        report_inherited(publications);
     })
 }
 
@@ -89,6 +90,23 @@ pub fn publish<'f, 'a: 'f>(
 fn give_up(publications: &mut [Publication<'_>], reason: &str) {
     for publication in publications.iter_mut().filter(|p| p.result.is_none()) {
         publication.result = Some(Err(Error::Busy(reason.to_owned())));
+    }
+}
+
+/// Says which versions of other people are merged now that another function had overtaken.
+fn report_inherited(publications: &[Publication<'_>]) {
+    for publication in publications.iter().filter(|publication| publication.wrote()) {
+        let (Some(merged), Some(version)) = (publication.merged, publication.version()) else {
+            continue;
+        };
+        let arn = publication.target().arn();
+        tracing::warn!(
+            outcome = "merged",
+            target.arn = arn,
+            target.version = %version,
+            merged.version = %merged,
+            "version {merged} of {arn} was made by somebody else before: {version} has it now"
+        );
     }
 }
 

@@ -51,7 +51,7 @@ pub(super) async fn already_allowed(
 ) -> Result<Option<AddReport>, Error> {
     let now = stored.clock.now();
     // INVARIANT (NoAnswerDuringCut): what the reads show may be about to go.
-    if stored.record.is_cutting() && holds(Invariant::NoAnswerDuringCut) {
+    if stored.record.is_cutting(&ctx.config.targets) && holds(Invariant::NoAnswerDuringCut) {
         return Ok(None);
     }
     let entry: Vec<&Grant> = grants.iter().filter(|grant| grant.key.is_same_entry(key)).collect();

@@ -6,7 +6,7 @@ use allowlist::invariant::{Invariant, holds};
 use super::add::Adder;
 use super::lease::{Release, renew};
 use super::plan::Plan;
-use super::publication::targets_after;
+use super::publication::{Publication, targets_after};
 use crate::aws::lease::Lease;
 
 impl Adder<'_> {
@@ -20,13 +20,19 @@ impl Adder<'_> {
         Error::Busy("S3 did not say whether it deleted an entry".to_owned())
     }
 
-    /// Gives the lease back without having written. The grant of a definite refusal is deleted before that.
-    pub(super) async fn refuse(&self, lease: Lease, error: Error) -> Error {
+    /// Gives the lease back without having written, and without the intents of `planned`. The grant of a definite refusal
+    /// is deleted before that.
+    pub(super) async fn refuse(
+        &self,
+        lease: Lease,
+        planned: &[Publication<'_>],
+        error: Error,
+    ) -> Error {
         if self.leaves_no_grant(&error) && !self.take_back().await {
             // INVARIANT (DeleteFate): the lease runs out before anybody else works.
             return Error::Busy("S3 did not say whether it deleted an entry".to_owned());
         }
-        Release::unwritten(self.ctx, lease).run().await;
+        Release::new(self.ctx, lease, planned, Vec::new()).run().await;
         error
     }
 

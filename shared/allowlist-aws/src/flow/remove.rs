@@ -63,8 +63,9 @@ pub async fn remove(
     let mut ended: Vec<Network> = report.ended.iter().map(|grant| grant.key.network).collect();
     ended.sort();
     ended.dedup();
+    let is_others = |grant: &&Grant| grant.key.member.as_ref() != Some(member);
     let others: Vec<&Network> =
-        report.remaining.iter().map(|grant: &Grant| &grant.key.network).collect();
+        report.remaining.iter().filter(is_others).map(|grant| &grant.key.network).collect();
     let reason = |network: &Network| {
         if permanent.iter().any(|entry| entry.covers(network)) {
             Some(KeepReason::Permanent)

@@ -1,11 +1,13 @@
 //! What is known about a network, for its member: reads only.
 
+use std::collections::HashSet;
+
 use allowlist::error::Error;
-use allowlist::grant::{Grant, Member, is_void, newest_of_each_entry};
+use allowlist::grant::{Grant, Member};
 use allowlist::invariant::{Invariant, holds};
 use allowlist::network::Network;
 
-use super::view::View;
+use super::view::{View, counted};
 use super::{Context, report_foreign_objects};
 use crate::aws::lease::StoredLease;
 
@@ -20,7 +22,7 @@ pub struct Status {
     pub ends: Option<i64>,
     /// Who was granted it, sorted; those without a key are not named.
     pub members: Vec<Member>,
-    /// The member's own live grants.
+    /// The member's own grants that count.
     pub entries: Vec<Grant>,
 }
 
@@ -37,24 +39,23 @@ pub async fn status(
     let view = View::read(ctx, &stored.record, stored.clock).await?;
     report_foreign_objects(&view.foreign_objects);
     let now = view.clock.now();
-    let mut allowed = !(stored.record.is_cutting() && holds(Invariant::NoAnswerDuringCut));
+    let is_cutting = stored.record.is_cutting(&ctx.config.targets);
+    let mut allowed = !(is_cutting && holds(Invariant::NoAnswerDuringCut));
+    let mut listed = HashSet::new();
     for target in view.targets {
         let target = target?;
+        listed.extend(target.listed(&ctx.config.gate_sids));
         let found = target.admission(&ctx.config.gate_sids, network, &view.grants, now);
         allowed &= found.map_err(|e| e.at(target.target.arn()))?.is_some();
     }
     let cutoff = ctx.config.cutoff();
-    let lives = |grant: &&Grant| {
-        let member = grant.key.member.as_ref();
-        !grant.has_ended(now, cutoff) && !is_void(&stored.record.void, member, grant.granted_at)
-    };
-    let live: Vec<&Grant> = newest_of_each_entry(&view.grants).into_iter().filter(lives).collect();
+    let live = counted(ctx, &stored.record, &view.grants, now, &listed);
     let covering = || live.iter().filter(|grant| grant.key.network.covers(network));
     let mut members: Vec<Member> = covering().filter_map(|g| g.key.member.clone()).collect();
     members.sort_unstable();
     members.dedup();
-    let is_own = |grant: &&&Grant| member.is_some() && grant.key.member.as_ref() == member;
-    let entries: Vec<Grant> = live.iter().filter(is_own).copied().cloned().collect();
+    let is_own = |grant: &&Grant| member.is_some() && grant.key.member.as_ref() == member;
+    let entries: Vec<Grant> = live.iter().filter(is_own).cloned().collect();
     let own = entries.iter().find(|grant| grant.key.network == *network);
     let ends = own.and_then(|grant| grant.ends_at(cutoff));
     let granted_at = covering().map(|grant| grant.granted_at).min();

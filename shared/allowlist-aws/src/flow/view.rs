@@ -243,7 +243,7 @@ impl TargetView<'_> {
     /// What is in force as the base of a decision; `None` where it could not be seen.
     pub(super) fn with_current_as_base(self) -> Option<(Self, MergeBase)> {
         let document = self.current.as_ref()?.document.clone();
-        let base = MergeBase { document, force: !self.is_settled(), unread: None };
+        let base = MergeBase { document, force: !self.is_settled(), merged: None, unread: None };
         Some((self, base))
     }
 
@@ -349,7 +349,7 @@ pub fn counted(
         now,
         cutoff: ctx.config.cutoff(),
         void: &record.void,
-        intended: record.intended(),
+        intended: record.intended(&ctx.config.targets),
     };
     count(grants, &rules, |network| listed.contains(network))
 }
