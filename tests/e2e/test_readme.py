@@ -72,7 +72,7 @@ def test_both_languages_have_the_same_commands():
 
 
 def test_both_languages_name_the_same_things():
-    # Commands, parameters, events, fields, rights and files: whatever stands in code.
+    # Commands, parameters, events, fields, rights and files: everything that is written as code.
     assert code_spans(JAPANESE) - code_spans(ENGLISH) == set()
     assert code_spans(ENGLISH) - code_spans(JAPANESE) == set()
 

@@ -1,4 +1,4 @@
-//! What is told of one change: who, which networks, which document, which version.
+//! The notice of one change: who, which networks, which document, which version.
 
 use serde::Serialize;
 
@@ -12,7 +12,7 @@ const LONGEST_SUBJECT: usize = 99;
 /// One document that was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Notice<'a> {
-    /// What was done: `added`, `reset`, `revoked` or `rolled_back`.
+    /// What was done: `added`, `removed`, `reset`, `expired`, `revoked` or `rolled_back`.
     pub outcome: &'a str,
     /// The ARN of the policy or role.
     pub arn: &'a str,
@@ -33,7 +33,7 @@ pub struct Notice<'a> {
 pub struct Addition {
     /// The entry as it stands in the document.
     pub network: String,
-    /// Whose it is; nobody's where it was permanent, added by hand or asked for without a key.
+    /// Whose it is. Empty if it is permanent, was added by hand, or was asked for without a key.
     pub members: Vec<Member>,
 }
 
