@@ -148,6 +148,7 @@ def test_the_costs_count_the_alarms():
     alarms = sum(given["Type"] == "AWS::CloudWatch::Alarm" for given in TEMPLATE["Resources"].values())
     costs = (ROOT / "docs" / "costs.md").read_text()
     assert f"| {alarms} alarms \N{MULTIPLICATION SIGN} $0.10 | ${alarms / 10:.2f} |" in costs
+    assert f"**{alarms} alarms**" in ENGLISH and f"**{alarms} 個のアラーム**" in JAPANESE
     assert f"with the default of {TEMPLATE['Parameters']['ThrottlingRate']['Default']} a stranger" in ENGLISH
 
 

@@ -141,7 +141,7 @@ texts! {
         /// An entry is still on the list.
         stays_others: "{} stays: other members have it too.", "{} はほかのメンバーも登録しているため残ります。";
         /// The other endpoint did not answer, but one of the two did.
-        other_unreachable: "The second endpoint (IPv4 and IPv6) could not be reached from this network. That is fine where there is no IPv6.", "もう一方の接続先 (IPv4 / IPv6) に接続できませんでした。IPv6 がなければ問題ありません。";
+        other_unreachable: "The second endpoint (IPv4 and IPv6) could not be reached from this network. That is fine if there is no IPv6.", "もう一方の接続先 (IPv4 / IPv6) に接続できませんでした。IPv6 がなければ問題ありません。";
         /// Neither endpoint answered.
         unreachable: "The service could not be reached. Check your connection and try again.", "サービスに接続できませんでした。接続を確認して、もう一度お試しください。";
         /// Said after success.
