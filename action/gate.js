@@ -1,4 +1,4 @@
-// Calls of ip-gate: one POST for each, tried again where ip-gate asks for that.
+// Calls of ip-gate: one POST for each, tried again if ip-gate asks for that.
 
 import http from "node:http";
 import https from "node:https";
@@ -46,7 +46,7 @@ export function checkedKey(key) {
 /**
  * Calls `/add` or `/remove`; -> what it answered. `family` 6 connects by IPv6 only. The functions can be replaced in tests.
  *
- * Rejects with a Problem. Its `unsure` says that one of the tries may have had an effect all the same.
+ * Rejects with a Problem. Its `unsure` says that one of the tries may still have had an effect.
  */
 export async function call(base, path, key, parameters, { family = 0, pause = sleep, request = post } = {}) {
   const url = `${base}/${path}`;

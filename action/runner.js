@@ -3,7 +3,7 @@
 
 import { appendFileSync } from "node:fs";
 
-/** An input that the person who wrote the workflow must mend, or an answer that they must read. */
+/** An input that the author of the workflow must correct, or an answer that they must read. */
 export class Problem extends Error {}
 
 /** The runner passes each input as a variable, also to the post step. */

@@ -27,7 +27,7 @@ DENIED = {"AccessDenied", "AccessDeniedException"}
 
 
 def truth(act):
-    """-> True or False; None where the answer says nothing"""
+    """-> True or False; None if the answer says nothing"""
     try:
         return bool(act())
     except ClientError as error:

@@ -205,7 +205,9 @@ def events(world, group, pattern):
 
 
 @question(
-    FUNCTIONS, "A role that cannot be assumed says what to mend.", "`sts:AssumeRole`, and the role's name"
+    FUNCTIONS,
+    "If a role cannot be assumed, the error says what to correct.",
+    "`sts:AssumeRole`, and the role's name",
 )
 def cannot_assume(world, _):
     name = f"{world.prefix}-helper"
@@ -373,7 +375,9 @@ def certificates(world, report):
 USE = "After this use"
 
 
-@question(USE, "Nothing of ours is taken for somebody else's.", "no line with `merged.version`")
+@question(
+    USE, "The functions never take their own version for somebody else's.", "no line with `merged.version`"
+)
 def nothing_merged(world, _):
     found = events(world, world.resources()["AddIpLogs"], '"merged.version"')
     return not found, f"{len(found)} lines"

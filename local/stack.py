@@ -42,7 +42,7 @@ SAVED_QUERIES = ("WhoAddedWhat", "WhatWasTakenOut", "Refusals")
 
 
 class Problem(Exception):
-    """Something that the person at the keyboard must mend: one clear line."""
+    """A problem that the person at the keyboard must solve: one clear line."""
 
 
 def say(text):
@@ -115,7 +115,7 @@ def install_all_tools():
 
 
 def build_environment():
-    """Ours alone: neither the person's AWS profile nor his telemetry settings."""
+    """Ours alone, without the person's AWS profile and telemetry settings."""
     path = os.pathsep.join([str(BUILD / "bin"), os.environ["PATH"]])
     # A panic's message names its source file. Without the folder's name the same commit gives the same bytes
     # everywhere. Cargo's `trim-paths` would do it too, but is not stable. `RUSTFLAGS` would replace the flags
@@ -386,7 +386,7 @@ class Stack:
         return key
 
     def add_user(self, name):
-        """An IAM user who may do everything, through the gate; -> his access key and secret."""
+        """An IAM user who may do everything, through the gate; -> their access key and secret."""
         self.aws("iam", "create-user", "--user-name", name)
         everything = {
             "Version": "2012-10-17",

@@ -70,7 +70,7 @@ class World:
         raise NotImplementedError
 
     def made(self, kind, name):
-        """Called before something is made, so that it can be removed again whatever happens."""
+        """Called before something is made, so that it can be removed again in any case."""
 
     def deploy(self, **parameters):
         """Deploys the stack, or changes its parameters. Sets `outputs`."""
@@ -301,7 +301,7 @@ def error_code(error):
 
 
 def quoted(parameters):
-    """For the command line of sam, which takes neither a bare space nor nothing at all."""
+    """For the command line of sam, which takes no bare space and no empty value."""
     return {name: f'"{value}"' for name, value in parameters.items()}
 
 

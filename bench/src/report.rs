@@ -21,7 +21,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// A row with median, p99 and, where there is one, the ratio to the empty function against its goal.
+    /// A row with median, p99 and, if there is one, the ratio to the empty function against its
+    /// goal.
     pub fn line(&mut self, what: &str, figures: &Figures, unit: &str, goal: Option<(f64, f64)>) {
         let Figures { median, p99 } = figures;
         let (ratio, goal) = match goal {

@@ -53,8 +53,9 @@ pub struct Place {
 pub enum Command {
     /// Keep the bookmark that the administrator gave you, for the commands below.
     ///
-    /// It is read from a prompt or from standard input, never from the command line, where other programs could see
-    /// it. The file can be read by you alone. Without it, IP_GATE_URL and IP_GATE_KEY (or IP_GATE_BOOKMARK) are used.
+    /// The program reads it from a prompt or from standard input, never from the command line,
+    /// because other programs could see it there. Only you can read the file. Without it,
+    /// IP_GATE_URL and IP_GATE_KEY (or IP_GATE_BOOKMARK) are used.
     #[command(after_help = "Examples:\n  ip-gate login\n  ip-gate login < bookmark.txt")]
     Login(Login),
     /// Add this machine's address to the list.
@@ -133,7 +134,7 @@ pub struct Add {
 
 #[derive(Args, Debug)]
 pub struct Remove {
-    /// One of your entries, where it is not this machine's address.
+    /// One of your entries, if it is not this machine's address.
     #[arg(conflicts_with = "all")]
     pub network: Option<Network>,
     /// All of your entries.
@@ -148,7 +149,7 @@ pub struct Watch {
     /// Seconds between two looks at the address. It asks for the entry every fifteenth time.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u16).range(1..))]
     pub every: u16,
-    /// Print a systemd user unit or a launchd agent that runs this command, and end.
+    /// Print a systemd user unit or a launchd agent that runs this command, and stop.
     #[arg(long, value_name = "KIND", num_args = 0..=1, default_missing_value = "native")]
     pub print_unit: Option<Unit>,
 }
@@ -234,7 +235,7 @@ pub struct Candidate {
 
 #[derive(Args, Clone, Debug)]
 pub struct Arn {
-    /// The policy or role, where the stack manages several.
+    /// The policy or role, if the stack manages several.
     #[arg(long)]
     pub arn: Option<String>,
 }
@@ -291,7 +292,8 @@ pub enum GateCommand {
     Check {
         #[command(flatten)]
         target: Arn,
-        /// A document; nothing is asked of AWS, so nothing is known of where it is in use.
+        /// A file with the document. AWS is not asked, so the check does not know where the policy
+        /// is in use.
         #[arg(long, conflicts_with = "arn")]
         file: Option<PathBuf>,
         /// The document of the file is a role's trust policy.
@@ -302,8 +304,8 @@ pub enum GateCommand {
 
 #[derive(Args, Debug)]
 pub struct GateCreate {
-    /// A permanent network, such as your office's; may be given again. Name IPv6 networks too: some endpoints of AWS
-    /// answer by IPv6.
+    /// A permanent network, such as your office's. Give the option again for more. Name IPv6
+    /// networks too: some endpoints of AWS answer by IPv6.
     #[arg(long, required = true, value_name = "NETWORK")]
     pub cidr: Vec<Network>,
     /// The name of the policy.
@@ -321,8 +323,9 @@ pub struct GateCreate {
     /// public addresses, and a leaked key would reach those from anywhere.
     #[arg(long)]
     pub exempt_data_planes: bool,
-    /// Let calls from this VPC through; may be given again. Calls through a VPC endpoint have no source address, so
-    /// the gate refuses them. Everybody in the VPC is let in then.
+    /// Let calls from this VPC through. Give the option again for more. Calls through a VPC
+    /// endpoint have no source address, so without this the gate refuses them. With it everybody in
+    /// the VPC is let in.
     #[arg(long, value_name = "ID", requires = "vpc_region")]
     pub vpc: Vec<String>,
     /// The region of the VPCs. Ids of VPCs are unique within a region only.
@@ -333,7 +336,7 @@ pub struct GateCreate {
     pub print: bool,
 }
 
-/// Refuses a time that no gate takes. How long it may be is the gate's to say.
+/// Refuses a time that no gate takes. The gate itself checks the longest time.
 fn duration(text: &str) -> Result<String, String> {
     allowlist::time::parse_duration(text, i64::MAX)
         .map(|_| text.to_owned())

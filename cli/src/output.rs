@@ -31,7 +31,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// Colour only on a terminal, and not where `NO_COLOR` is set (<https://no-color.org>).
+    /// Colour only on a terminal, and not if `NO_COLOR` is set (<https://no-color.org>).
     pub fn new(json: bool) -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Self {
@@ -51,7 +51,7 @@ impl Output {
         let _ = writeln!(std::io::stderr().lock(), "{}", text.as_ref());
     }
 
-    /// JSON where it is asked for, otherwise the lines.
+    /// JSON if it was asked for, otherwise the lines.
     pub fn answer(self, value: &Value, lines: impl FnOnce() -> Vec<String>) {
         if self.json {
             self.line(value.to_string());
@@ -121,7 +121,7 @@ impl Output {
     /// Asks a question that `yes` answers. Without a terminal there is nobody to ask.
     ///
     /// # Errors
-    /// [`Problem::usage`] where nobody can be asked.
+    /// [`Problem::usage`] if nobody can be asked.
     pub fn confirm(self, question: &str) -> Result<bool, Problem> {
         if !std::io::stdin().is_terminal() {
             return Err(Problem::usage(

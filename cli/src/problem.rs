@@ -1,4 +1,4 @@
-//! What a person must mend, and how the program ends.
+//! Problems that a person must solve, and how the program ends.
 
 use std::error::Error as StdError;
 
@@ -27,7 +27,7 @@ impl Exit {
     }
 }
 
-/// What a command comes to.
+/// The result of a command.
 pub type Outcome = Result<Exit, Problem>;
 
 /// One clear line for the person at the keyboard.

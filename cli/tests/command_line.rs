@@ -232,7 +232,7 @@ sso_start_url = https://example.awsapps.com/start
     assert!(printed.contains("SSO token") && printed.contains("aws sso login"), "{printed}");
 }
 
-/// Whoever can see the list of processes sees the command line.
+/// Everybody who can see the list of processes sees the command line.
 #[test]
 fn a_key_is_never_an_argument() {
     let home = Home::new("argument");

@@ -1,5 +1,6 @@
-//! Links the release binary to a fixed address, as Go does by default: a position-independent one carries fifteen thousand
-//! relocations, which every cold start would have to load and apply. Heap, stack and libraries are still randomised.
+//! Links the release binary to a fixed address, as Go does by default. A position-independent
+//! binary has fifteen thousand relocations, and every cold start would load and apply them. Heap,
+//! stack and libraries are still randomised.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -1,4 +1,4 @@
-//! The cutoff: IAM itself ends temporary entries, whatever becomes of the functions.
+//! The cutoff: IAM itself ends temporary entries, also if the functions never run again.
 
 use fakes::Answer;
 use fakes::invoke::{add_event_for, expire_event, rollback_event, status_event};

@@ -1,4 +1,4 @@
-//! The faults of the program that did this before, and of the services.
+//! The faults of the earlier program, and failures of the services.
 
 use crate::*;
 

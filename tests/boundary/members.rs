@@ -1,4 +1,5 @@
-//! Members who were removed, and shares: who may have what in force, whatever is on its way.
+//! Members who were removed, and shares: who may have what in force, also while requests are on
+//! their way.
 
 use fakes::invoke::{member, remove_event, revoke_member_event, status_event};
 use tokio::task::JoinSet;

@@ -1,4 +1,4 @@
-//! What members take back themselves, and why something stays.
+//! Members take back their own entries, and learn why something stays.
 
 use fakes::Answer;
 use fakes::invoke::{add_event_for, remove_event};

@@ -94,7 +94,7 @@ async fn the_baseline_is_saved_before_the_first_write_always() {
         ["198.51.100.10/32", "198.51.100.11/32"]
     );
 
-    // Where it cannot be saved, nothing is written.
+    // If it cannot be saved, nothing is written.
     let script = world(&known("trust-deny"));
     script.rule(|_, _, op| {
         matches!(op, Op::PutObject { key, .. } if key.starts_with("baseline/"))
@@ -187,7 +187,7 @@ async fn a_lost_answer_and_throttling_are_repeated_and_a_refusal_is_told() {
     script.once(Act::Lost, writes);
     script.once(Act::Fail(400, "Throttling"), writes);
     assert_eq!(add(&script, "alice", HOME).await.word(), "added");
-    // What was not answered may land later still: the lease is not given back, it runs out.
+    // A write without an answer may still land, so the lease is not given back: it runs out.
     let lease: Value =
         serde_json::from_str(&script.world.lock().objects["lease.json"].body).unwrap();
     assert!(lease["nonce"].is_string(), "{lease}");

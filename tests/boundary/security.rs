@@ -1,4 +1,4 @@
-//! No way round: forged objects under `grants/`, rollbacks, and baselines that are gone.
+//! No way around the gate: forged objects under `grants/`, rollbacks, and baselines that are gone.
 
 use fakes::invoke::{revoke_member_event, rollback_event, status_event};
 

@@ -1,4 +1,4 @@
-//! What an older release has left in the bucket: its lease file and its grants.
+//! The lease file and the grants that an older release has left in the bucket.
 
 use fakes::trust::normal;
 

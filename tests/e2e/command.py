@@ -24,7 +24,7 @@ def binary():
 
 
 def masked(text):
-    """What differs from run to run is masked, whatever it is in this run."""
+    """Masks what differs from run to run."""
     for pattern, mask in [
         (r"\b[0-9a-f]{64}\b", "<64 hex digits>"),
         (r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", "<time>"),

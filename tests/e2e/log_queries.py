@@ -42,7 +42,7 @@ def holds(term, line):
 def value_of(name, line):
     """A field by its flattened name: the functions' own fields have dots in their names.
 
-    Insights joins the names of nested fields by dots, also where a name has dots itself; the example there is
+    Insights joins the names of nested fields by dots, also if a name has dots itself; the example there is
     `EC2.InstanceId`, and a dot needs no quotes:
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_AnalyzeLogData-discoverable-fields.html
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_QuerySyntax-Guidelines.html

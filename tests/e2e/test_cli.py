@@ -171,7 +171,7 @@ def test_a_gate_is_lifted_for_a_while_and_closes_again_by_itself(stack, account,
     printed = admin("gate", "lift", "--hours", "1", "--arn", POLICY_ARN)
     assert account.signed_status(user, "127.0.0.9") == 200
     assert "lifted" in admin("gate", "check", "--arn", POLICY_ARN)
-    # Whoever adds meanwhile changes nothing but the list, and is in when the gate is closed before its time.
+    # A member who adds meanwhile changes nothing but the list, and stays in when the gate is closed early.
     assert stack.call(stack.member_key, "127.0.0.2")[0] == 200
     assert account.signed_status(user, "127.0.0.9") == 200
     admin(*re.search(r"ip-gate (rollback) (v\d+) (--arn) (\S+)", printed).groups())

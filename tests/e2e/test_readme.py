@@ -34,7 +34,7 @@ def code_spans(text):
 
 def table(text, first, columns):
     """The rows of the table whose header begins with one of these words, as lists of cells."""
-    lines = text.splitlines()
+    lines = [*text.splitlines(), ""]
     for number, line in enumerate(lines):
         head = [cell.strip() for cell in line.strip("|").split("|")]
         if line.startswith("|") and head[0] in first and len(head) == columns:
@@ -72,7 +72,7 @@ def test_both_languages_have_the_same_commands():
 
 
 def test_both_languages_name_the_same_things():
-    # Commands, parameters, events, fields, rights and files: whatever stands in code.
+    # Commands, parameters, events, fields, rights and files: everything that is written as code.
     assert code_spans(JAPANESE) - code_spans(ENGLISH) == set()
     assert code_spans(ENGLISH) - code_spans(JAPANESE) == set()
 
@@ -103,9 +103,10 @@ def test_the_table_of_parameters_is_the_template_s(readme):
     }
 
 
-@BOTH
-def test_the_table_of_alarms_is_the_template_s(readme):
-    named = [name.strip("`") for name, _ in table(readme, ("alarm", "アラーム"), 2)]
+@pytest.mark.parametrize("name", ["recipes.md", "recipes.ja.md"])
+def test_the_table_of_alarms_is_the_template_s(name):
+    rows = table((ROOT / "docs" / name).read_text(), ("alarm", "アラーム"), 3)
+    named = [name.strip("`") for name, _, _ in rows]
     alarms = [
         name for name, given in TEMPLATE["Resources"].items() if given["Type"] == "AWS::CloudWatch::Alarm"
     ]
@@ -147,6 +148,7 @@ def test_the_costs_count_the_alarms():
     alarms = sum(given["Type"] == "AWS::CloudWatch::Alarm" for given in TEMPLATE["Resources"].values())
     costs = (ROOT / "docs" / "costs.md").read_text()
     assert f"| {alarms} alarms \N{MULTIPLICATION SIGN} $0.10 | ${alarms / 10:.2f} |" in costs
+    assert f"**{alarms} alarms**" in ENGLISH and f"**{alarms} 個のアラーム**" in JAPANESE
     assert f"with the default of {TEMPLATE['Parameters']['ThrottlingRate']['Default']} a stranger" in ENGLISH
 
 

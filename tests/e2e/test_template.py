@@ -252,7 +252,7 @@ def events(api):
 @pytest.mark.parametrize("api", ["Api", "DualStackApi"])
 def test_both_apis_have_the_same_routes(api):
     assert {(event["Path"], event["Method"]) for event in events(api)} == ROUTES
-    # Said in so many words, or `sam deploy --guided` stops at "Security Constraints Not Satisfied".
+    # Without this line `sam deploy --guided` stops at "Security Constraints Not Satisfied".
     assert all(event["Auth"] == {"ApiKeyRequired": False} for event in events(api))
 
 

@@ -1,4 +1,4 @@
-//! What may become of a call: what the seed does to it, and what lands later.
+//! What may happen to a call: what the seed does to it, and what lands later.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub struct Options {
     pub switch: f64,
     /// How many actors may crash.
     pub crashes: u32,
-    /// A read of IAM may be so many writes old; 0 where IAM lags by time.
+    /// A read of IAM may be so many writes old; 0 if IAM lags by time.
     pub stale_writes: usize,
     /// Crash the first actor at its nth call, before or after its effect, and do nothing else.
     pub crash_at: Option<(usize, bool)>,
@@ -53,7 +53,7 @@ const UNDER_THE_LEASE: Duration = Duration::from_millis(5900);
 const OF_A_GRANT: Duration = Duration::from_secs(30);
 
 impl Schedule<'_> {
-    /// A request whose caller has given it up may take effect now, or not any more.
+    /// A request that its caller has given up may take effect now, or never.
     pub fn land(&mut self) {
         let now = Instant::now();
         self.late.retain(|late| {

@@ -37,7 +37,7 @@ impl Request {
         self.word.as_deref().is_some_and(|word| words.contains(&word))
     }
 
-    /// When nothing of it can happen any more.
+    /// When none of its effects can happen any more.
     pub fn over_at(&self) -> usize {
         if self.slow && !self.is_yes() {
             return usize::MAX;

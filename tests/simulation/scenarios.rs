@@ -185,7 +185,7 @@ pub static SCENARIOS: [Scenario; 74] = [
     scenario("add and another default", STEADY, &[add("a", "A"), OLDER_DEFAULT, add("b", "B")]),
     scenario("add and a deletion", STEADY, &[add("a", "A"), DELETE_NEWEST, TAG, add("b", "B")]),
     scenario("reset and another default", MINE, &[Reset, OLDER_DEFAULT, add("a", "A")]),
-    // What an older version of ours left in lease.json.
+    // What an older release left in lease.json.
     scenario("old lease.json: two adds", OLD_LEASE, &[add("a", "A"), add("b", "B")]),
     scenario("old lease.json: remove and add", OLD_LEASE, &[remove("old", "X"), add("a", "A")]),
     // Removals.

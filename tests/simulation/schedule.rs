@@ -215,7 +215,8 @@ impl<'s> Schedule<'s> {
         let limit = Instant::now() + Duration::from_secs(400);
         let mut current = usize::MAX;
         loop {
-            // The clock moves only when every task waits: whatever an actor does next is in the queue after this.
+            // The clock moves only when every task waits. So the next act of each actor is in the
+            // queue after this.
             let pause = if self.options.deviation > 0.0 && self.chance(0.1) {
                 self.rng.u64(200..1500)
             } else {

@@ -65,7 +65,7 @@ pub enum Start {
         /// What was in force before.
         before: &'static str,
         grants: &'static [Begun],
-        /// As an older version of ours left `lease.json`: without documents.
+        /// As an older release left `lease.json`: without documents.
         old_lease: bool,
     },
 }

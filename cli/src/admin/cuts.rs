@@ -1,4 +1,5 @@
-//! What takes entries away: reset, expire, revoke, rollback. reset-policy does it; this asks and shows the report.
+//! The commands that take entries away: reset, expire, revoke, rollback. reset-policy does the
+//! work; this module asks for it and shows the report.
 
 use serde::Deserialize;
 use serde_json::Value;

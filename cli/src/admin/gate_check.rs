@@ -1,4 +1,5 @@
-//! The check of a gate: reads the documents and where they are in use; the rules are the pure crate's.
+//! The check of a gate: reads the documents, and where they are in use. The rules are in the pure
+//! crate.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -24,7 +25,7 @@ pub struct Checked {
     pub findings: Vec<Finding>,
 }
 
-/// Checks the document of a file. Nothing is asked of AWS.
+/// Checks the document of a file, without a call of AWS.
 pub fn file(path: &Path, trust_policy: bool, output: Output) -> Outcome {
     let document = Document::parse(&read_file(path)?)?;
     let mut facts = Facts::of_file(now());

@@ -1,5 +1,5 @@
-//! Makes a gate for those who have none yet. The stack never owns the policy: CloudFormation and the functions would
-//! both write it.
+//! Makes a gate for administrators who have none yet. The stack never owns the policy, because then
+//! CloudFormation and the functions would both write it.
 
 use allowlist::new_gate::NewGate;
 use serde_json::{Value, json};

@@ -23,7 +23,7 @@ const READS_AT_ONCE: usize = 16;
 struct Stored {
     object: String,
     since: i64,
-    /// What is wrong with it, where it is no member's file.
+    /// What is wrong with it, if it is no member's file.
     file: Result<MemberFile, String>,
 }
 

@@ -1,4 +1,5 @@
-//! What administrators do, with their own AWS credentials. What changes a policy is done by reset-policy.
+//! The commands of administrators, with their own AWS credentials. reset-policy makes the changes
+//! of a policy.
 
 mod baseline;
 mod cuts;

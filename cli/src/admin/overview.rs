@@ -29,7 +29,7 @@ struct Overview {
     checked: Vec<Checked>,
     /// When the last reset was completed, in seconds since 1970.
     last_reset: Option<i64>,
-    /// How many entries the next reset takes off; `None` where it would fail.
+    /// How many entries the next reset takes off; `None` if it would fail.
     next_reset: Option<usize>,
     /// How many keys members have.
     keys: Option<usize>,
@@ -110,7 +110,7 @@ async fn look(stack: &Stack, output: Output) -> Result<Overview, Problem> {
     })
 }
 
-/// What `lease.json` remembers; `None` where there was no reset yet, or the file cannot be read.
+/// What `lease.json` remembers; `None` if there was no reset yet, or the file cannot be read.
 async fn last_reset(stack: &Stack) -> Option<i64> {
     let text = stack.object(LEASE_OBJECT).await.ok()??;
     let record: LeaseRecord = serde_json::from_str(&text).ok()?;

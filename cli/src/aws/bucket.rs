@@ -45,7 +45,7 @@ impl Stack {
         Ok(found)
     }
 
-    /// The text of an object; `None` where there is none.
+    /// The text of an object; `None` if there is none.
     ///
     /// # Errors
     /// [`explain`].
@@ -66,7 +66,7 @@ impl Stack {
     /// Stores an object.
     ///
     /// # Errors
-    /// [`explain`], with a word on the bucket's policy where that refuses.
+    /// [`explain`], with a word on the bucket's policy if that refuses.
     pub async fn put(&self, key: &str, body: String) -> Result<(), Problem> {
         let put = self.aws.s3.put_object().bucket(self.bucket()?).key(key);
         let put = put.content_type("application/json");

@@ -7,7 +7,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::problem::{Problem, chain};
 
-/// The error code of a call, where the service answered.
+/// The error code of a call, if the service answered.
 pub fn code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> &str {
     error.as_service_error().and_then(ProvideErrorMetadata::code).unwrap_or_default()
 }

@@ -56,7 +56,7 @@ impl Aws {
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .build();
-        // One attempt, and as long as the function may take: what it does is not to be done twice.
+        // One attempt, and as long as the function may take: its work must not be done twice.
         let lambda = aws_sdk_lambda::config::Builder::from(sdk)
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts(Duration::from_secs(150)))

@@ -27,7 +27,7 @@ impl Stack {
     /// Looks the stack up.
     ///
     /// # Errors
-    /// Where there is no such stack in this region and account.
+    /// If there is no such stack in this region and account.
     pub async fn find(place: &Place) -> Result<Self, Problem> {
         let aws = Aws::load(place).await;
         let name = &place.stack;
@@ -67,7 +67,7 @@ impl Stack {
     /// An output of the stack.
     ///
     /// # Errors
-    /// Where it has no such output.
+    /// If it has no such output.
     pub fn output(&self, name: &str) -> Result<&str, Problem> {
         let output = self.outputs.get(name).map(String::as_str);
         output.ok_or_else(|| {
@@ -78,7 +78,7 @@ impl Stack {
         })
     }
 
-    /// A parameter of the stack; empty where it is not set.
+    /// A parameter of the stack; empty if it is not set.
     pub fn parameter(&self, name: &str) -> &str {
         self.parameters.get(name).map_or("", String::as_str)
     }
@@ -104,7 +104,7 @@ impl Stack {
     /// What the stack manages, policies first.
     ///
     /// # Errors
-    /// Where a parameter holds something else than ARNs.
+    /// If a parameter holds something other than ARNs.
     pub fn targets(&self) -> Result<Vec<Target>, Problem> {
         let bad = |message: String| Problem::new("bad_parameter", message);
         let policies = self.list("PolicyArns").map(Target::policy);
@@ -112,10 +112,10 @@ impl Stack {
         policies.chain(roles).collect::<Result<_, _>>().map_err(bad)
     }
 
-    /// The target that a command names; the only one needs no name.
+    /// The target that a command names. If there is only one, it needs no name.
     ///
     /// # Errors
-    /// Where several could be meant, or the name is none of theirs.
+    /// If several could be meant, or none of them has this name.
     pub fn target(&self, arn: &Arn) -> Result<Target, Problem> {
         let mut targets = self.targets()?;
         let known: Vec<&str> = targets.iter().map(Target::arn).collect();

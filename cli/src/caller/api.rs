@@ -37,12 +37,12 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// A text of the answer; empty where it has none.
+    /// A text of the answer; empty if it has none.
     pub fn text(&self, name: &str) -> &str {
         self.json.get(name).and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// A list of the answer; empty where it has none.
+    /// A list of the answer; empty if it has none.
     pub fn list(&self, name: &str) -> &[Value] {
         let list = self.json.get(name).and_then(Value::as_array);
         list.map(Vec::as_slice).unwrap_or_default()
@@ -63,7 +63,7 @@ impl Gate {
     /// The ways on which this machine reaches the gate, each network once. Learns the other API's address.
     ///
     /// # Errors
-    /// Where no way leads there.
+    /// If the gate cannot be reached.
     pub async fn ways(&mut self) -> Result<Vec<Way>, Problem> {
         let known = self.bookmark.peer.clone();
         let known = async {
@@ -101,10 +101,10 @@ impl Gate {
         }
     }
 
-    /// One request on one way, repeated where the gate asks for that.
+    /// One request on one way, repeated if the gate asks for that.
     ///
     /// # Errors
-    /// What the gate refuses, with its own words; where it cannot be reached.
+    /// What the gate refuses, with its own words; or that it cannot be reached.
     pub async fn ask(
         &self,
         page: &str,

@@ -1,6 +1,7 @@
 //! The bookmark: the address of the page and the member's key, `https://….amazonaws.com/gate/#key=…`.
 //!
-//! It is kept in a file that its user alone can read, or given in the environment; never on the command line.
+//! It is in a file that only its user can read, or in the environment. It is never on the command
+//! line.
 
 use std::fmt;
 use std::io::Write;
@@ -20,7 +21,7 @@ const SHORTEST_KEY: usize = 32;
 pub struct Bookmark {
     /// The address of the page, with `/` at its end.
     pub url: String,
-    /// The same at the other API, where it is known.
+    /// The same at the other API, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<String>,
     /// The key.
@@ -123,7 +124,7 @@ impl Bookmark {
         Ok(path)
     }
 
-    /// Deletes the file; `false` where there is none.
+    /// Deletes the file; `false` if there is none.
     pub fn forget() -> Result<bool, Problem> {
         let path = path()?;
         match std::fs::remove_file(&path) {
@@ -147,7 +148,7 @@ fn path() -> Result<PathBuf, Problem> {
     Ok(folder.join("ip-gate").join("bookmark.json"))
 }
 
-/// The address of the page: encrypted, but for this machine itself.
+/// The address of the page: HTTPS, except on this machine itself.
 fn page(url: &str) -> Result<String, Problem> {
     let uri: http::Uri = url.parse().map_err(|_| bad("it is no URL"))?;
     let host = uri.host().ok_or_else(|| bad("it has no host"))?;

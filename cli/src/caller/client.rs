@@ -23,7 +23,7 @@ const LONGEST_LOOK: Duration = Duration::from_secs(10);
 pub struct Reply {
     /// The HTTP status.
     pub status: u16,
-    /// The JSON; `null` where there is none.
+    /// The JSON; `null` if there is none.
     pub body: Value,
     /// After how many seconds to try again.
     pub retry_after: Option<u64>,

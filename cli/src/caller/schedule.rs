@@ -1,4 +1,5 @@
-//! When `watch` does what: a decision from the time and from what was seen, without a clock and without a network.
+//! When `watch` does what. It decides by the time and by what was seen; it has no clock and no
+//! network.
 
 use std::cmp::min;
 
@@ -33,7 +34,8 @@ pub struct Schedule {
     pause_until: i64,
     /// How often it was refused in a row.
     refusals: u32,
-    /// What was refused; empty where the key was, which no other address mends.
+    /// The networks that were refused; empty if the key was refused, because another address would
+    /// not help.
     refused: Vec<String>,
 }
 
@@ -85,7 +87,7 @@ impl Schedule {
         self.let_in.clear();
     }
 
-    /// The gate refused. `networks` is empty where it refused the key.
+    /// The gate refused. `networks` is empty if it refused the key.
     pub fn was_refused(&mut self, now: i64, networks: &[String]) {
         self.refusals = min(self.refusals + 1, 16);
         self.refused = networks.to_vec();

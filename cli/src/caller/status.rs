@@ -8,7 +8,8 @@ use super::api::{Answer, Gate};
 use crate::output::{Output, Tone};
 use crate::problem::{Exit, Outcome};
 
-/// Shows what the gate knows about this machine. The program ends with 1 where an address is not let in.
+/// Shows what the gate knows about this machine. The program ends with 1 if an address is not let
+/// in.
 pub async fn run(output: Output) -> Outcome {
     let mut gate = Gate::load()?;
     let answers = {

@@ -70,7 +70,7 @@ struct Watcher<'a> {
     schedule: Schedule,
     arguments: &'a Watch,
     output: Output,
-    /// The problem that was told last: the same one is not told again.
+    /// The last problem that was shown. The same one is not shown again.
     told: Option<Problem>,
 }
 
@@ -138,7 +138,7 @@ impl Watcher<'_> {
         }
     }
 
-    /// `networks` is what the gate was asked for; `None` where it was not reached.
+    /// `networks` is what the gate was asked for; `None` if it was not reached.
     fn problem(&mut self, problem: Problem, networks: Option<&[String]>) {
         let mut text = problem.message.clone();
         if let Some(networks) = networks.filter(|_| problem.kind != "unreachable") {
@@ -158,7 +158,8 @@ impl Watcher<'_> {
     }
 }
 
-/// Whether the caller is let in, and by an entry of their own where temporary entries let them in at all.
+/// Whether the caller is let in, and if temporary entries let them in, whether one of these is
+/// their own.
 fn is_still_in(answer: &Answer) -> bool {
     let network = answer.text("network");
     let is_own = |entry: &Value| entry.get("network").and_then(Value::as_str) == Some(network);

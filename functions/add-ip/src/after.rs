@@ -1,5 +1,6 @@
-//! Work after the response: Lambda keeps an invocation running until the next event is asked for, and the member
-//! does not wait for it. Only pruning and giving the lease back may go here.
+//! Work after the response. Lambda keeps an invocation running until the function asks for the next
+//! event, and the member does not wait for that. Only pruning and giving the lease back may be done
+//! here.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,7 +11,7 @@ use allowlist_aws::flow::lease::Release;
 use lambda_runtime::LambdaInvocation;
 use lambda_runtime::tower::{Layer, Service};
 
-/// Where the handler leaves what is to be done after its answer.
+/// Where the handler leaves work that is done after its answer.
 #[derive(Clone, Debug, Default)]
 pub struct AfterResponse(Arc<Mutex<Option<Box<Release>>>>);
 
@@ -33,7 +34,7 @@ impl<S> Layer<S> for AfterResponse {
     }
 }
 
-/// The service that sends the response, followed by what was left to be done.
+/// The service that sends the response, and then does the work that was left.
 #[derive(Clone, Debug)]
 pub struct SendThenRelease<S> {
     inner: S,

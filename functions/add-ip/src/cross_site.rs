@@ -1,8 +1,9 @@
 //! Which requests may act, and which ones another site made in a member's browser.
 //!
-//! A page on another site can make a browser send requests here: an image, a form, a link. Such a request must not add
-//! an address, because the person at the browser did not ask for it. Browsers say in `Sec-Fetch-Site` who asked;
-//! programs such as `curl` send no such header. Knows nothing of keys: possession of a key is checked after this.
+//! A page on another site can make a browser send requests here: an image, a form, a link. Such a
+//! request must not add an address, because the person at the browser did not ask for it. Browsers
+//! say in `Sec-Fetch-Site` who asked; programs such as `curl` send no such header. This module
+//! knows no keys: the key is checked after this.
 //! <https://www.w3.org/TR/fetch-metadata/>
 
 use crate::event::Event;
@@ -11,11 +12,11 @@ use crate::page::Addresses;
 /// What a request may do, by who made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// The member, a program, or a page of ours: the request does what it asks for.
+    /// The member, a program or our own page made the request: the function does what it asks for.
     Act,
-    /// A link on another site: the page is shown, and its button leaves the act to the member.
+    /// A link on another site: the function shows the page, and the member decides with its button.
     ShowPage,
-    /// Anything else that another site made: refused.
+    /// Any other request that another site made: the function refuses it.
     Refuse,
 }
 

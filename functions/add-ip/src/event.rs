@@ -18,7 +18,7 @@ use json::Json;
 /// Names and values in the order of the event.
 type Pairs = Vec<(String, String)>;
 
-/// The event, as far as it has the fields that are read here.
+/// The fields of the event that this function reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Event {
     resource: Option<String>,
@@ -88,8 +88,9 @@ impl Event {
         path.unwrap_or("/")
     }
 
-    /// The scheme and the host of this API. API Gateway is reached by HTTPS only. An emulator may not tell its name:
-    /// then the `Host` header serves. A caller who forges it deceives nobody but themselves.
+    /// The scheme and the host of this API. API Gateway is reached by HTTPS only. An emulator may
+    /// send no name: then the `Host` header is used. A caller who forges it deceives only
+    /// themselves.
     #[must_use]
     pub fn host(&self) -> (&'static str, &str) {
         match self.domain_name.as_deref() {
@@ -166,8 +167,8 @@ impl Event {
         self.header_key().map(Cow::Borrowed).or_else(|| self.parameter("key"))
     }
 
-    /// The member key where a browser's form or link sent it. An answer page may hand it back to that same browser; a
-    /// key from a header is never repeated.
+    /// The member key, if a browser's form or link sent it. An answer page may give it back to that
+    /// browser. A key from a header is never repeated.
     #[must_use]
     pub fn form_key(&self) -> Option<Cow<'_, str>> {
         if self.header_key().is_some() {

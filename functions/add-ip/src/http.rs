@@ -1,6 +1,6 @@
 //! Answers as API Gateway wants them, and the one mapping from kinds of errors to HTTP.
 //!
-//! Knows what each answer means to a reader, and nothing of how it came about.
+//! This module knows what each answer means to a reader, and not how the answer came about.
 
 use std::collections::BTreeMap;
 
@@ -34,17 +34,17 @@ pub enum Refusal {
     NotFound,
     /// The resource takes other methods: these.
     MethodNotAllowed(&'static str),
-    /// A browser or a messenger looks ahead.
+    /// A browser or a messenger fetches the link before a person opens it.
     Prefetch,
     /// Another site made the request.
     CrossSite,
-    /// No key, or one that does not count: one answer for all of these.
+    /// No key, or a key that does not count. All of these get the same answer.
     Unauthorized,
     /// `?ip=` is switched off.
     ExplicitIpDisabled,
-    /// API Gateway told no source address.
+    /// API Gateway sent no source address.
     NoAddress,
-    /// What should be a network is none.
+    /// The text that should be a network is not one.
     BadIp(NetworkError),
     /// `for` is malformed, or not between five minutes and this many hours.
     BadFor(u64),
@@ -258,7 +258,8 @@ impl<'a> Request<'a> {
     }
 }
 
-/// What every answer carries. Nothing is ever stored, and only the peer's page may read an answer from elsewhere.
+/// The headers of every answer. Nobody may store it, and only the peer's page may read it from
+/// another origin.
 fn headers(content_type: &str, addresses: &Addresses) -> BTreeMap<&'static str, String> {
     let mut headers = BTreeMap::from([
         ("Cache-Control", "no-store".to_owned()),

@@ -34,10 +34,10 @@ use page::{Hosting, Settings};
 /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html>
 const LONGEST: Duration = Duration::from_secs(26);
 
-/// What is kept back of the function's time to give the lease back and answer.
+/// The part of the function's time that is kept for the answer and for giving the lease back.
 const RESERVE: Duration = Duration::from_millis(1500);
 
-/// The shortest key that is looked up: nobody's key is the hash of an empty variable.
+/// The shortest key that is looked up. So the hash of an empty variable is nobody's key.
 const SHORTEST_KEY: usize = 32;
 
 /// What the function keeps from one invocation to the next.
@@ -64,7 +64,8 @@ impl Deps {
     }
 }
 
-/// Handles one event, given as JSON text. What is returned beside the answer is to be run after the answer was sent.
+/// Handles one event, given as JSON text. The caller sends the answer first, and then runs the
+/// release beside it.
 pub async fn handle(
     payload: &str,
     context: &lambda_runtime::Context,
@@ -117,9 +118,9 @@ enum Routed {
 
 /// Why a request was not done.
 enum Rejected {
-    /// It was refused before anybody was identified, or for what it asks.
+    /// It was refused for its form or its key, or for what it asks.
     Refusal(Refusal),
-    /// Whose key it is could not be found out.
+    /// The function could not find out whose key it is.
     Unidentified(Error),
     /// A member's request failed.
     Failure(Box<PartialFailure>, Caller),
@@ -230,7 +231,8 @@ async fn removal(
     Ok(report::removed(ctx, caller, done).await)
 }
 
-/// Who asks. The lease is read at the same time: without it nobody can tell whether a key still counts.
+/// Who asks. The lease is read at the same time, because it says which members were removed a
+/// moment ago.
 async fn identify(
     ctx: Context<'_>,
     event: &Event,
@@ -246,7 +248,7 @@ async fn identify(
     }
     let object = long_enough.map(|key| member_object(&key));
     let (member, stored) = match authenticate(ctx, object.as_deref()).await {
-        // A file that names nobody lets nobody in; the administrator reads why in the log.
+        // A file that names nobody lets nobody in. The log tells the administrator why.
         Err(error @ Error::State { .. }) => {
             report::unusable_member_file(&error);
             return Err(Refusal::Unauthorized.into());

@@ -34,7 +34,8 @@ async fn run(variable: fn(&str) -> Option<String>) -> Result<(), Error> {
     let deps = Arc::new(Deps::new(config, aws, region));
     let after = AfterResponse::default();
     let left = after.clone();
-    // The text as it came: whatever a stranger makes of it is an answer, never an error of the invocation.
+    // The text as it came. Whatever a stranger sends, the function answers; it never ends with an
+    // error.
     let handler = service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let (deps, left) = (deps.clone(), left.clone());
         Box::pin(async move {

@@ -1,4 +1,4 @@
-//! What is told of a request: the answer's JSON, the log line, and the notice to the topic.
+//! The reports of a request: the JSON of the answer, the log line, and the notice to the topic.
 
 use allowlist::notice::{Addition, Notice};
 use allowlist::time::rfc3339;
@@ -15,7 +15,8 @@ use crate::event::Event;
 use crate::http::{self, Answer, Refusal};
 use crate::{Caller, Routed};
 
-/// When an entry that was granted then ends by itself, as answers show it; what nobody granted does not end.
+/// When an entry that was granted at that time ends by itself, as answers show it. An entry without
+/// a grant has no end.
 pub(crate) fn ends(key: &GrantKey, config: &Config, granted_at: Option<i64>) -> Option<String> {
     let grant = allowlist::Grant { key: key.clone(), granted_at: granted_at? };
     grant.ends_at(config.cutoff()).map(rfc3339)
@@ -96,7 +97,8 @@ pub(crate) fn status(network: &Network, status: &Status, cutoff: Option<i64>) ->
     }))
 }
 
-/// One line for each target. `network` is what was added or removed; two words: for what was done, and for nothing.
+/// One line for each target. `network` was added or removed. Of the two words one stands for a
+/// change, one for none.
 fn log(
     caller: &Caller,
     network: &str,
@@ -135,8 +137,8 @@ fn listed(entries: &[Addition]) -> String {
     entries.iter().map(entry).collect::<Vec<_>>().join(" ")
 }
 
-/// Notifies the topic, where there is one, of every version that was written. What is left to do is done meanwhile, so
-/// that nobody waits for the lease until the topic has answered.
+/// Notifies the topic, if there is one, of every version that was written. The lease is given back
+/// at the same time, so that nobody waits for it until the topic has answered.
 async fn notify(
     ctx: Context<'_>,
     outcomes: &[TargetOutcome],
@@ -173,7 +175,7 @@ fn notice<'a>(ctx: Context<'a>, outcome: &'a TargetOutcome, word: &'a str) -> Op
     })
 }
 
-/// Logs a refusal that needed no call of AWS but the member's file.
+/// Logs a refusal that needed no call of AWS except for the member's file.
 pub(crate) fn refused(refusal: &Refusal, event: &Event) {
     let (kind, address) = (refusal.kind(), event.source_ip());
     let who = address.unwrap_or("an unknown address");
@@ -197,7 +199,7 @@ pub(crate) fn unusable_member_file(error: &Error) {
     tracing::error!(error = error.chain(), "a member's file cannot be used: {error}");
 }
 
-/// Logs a request that failed, and notifies the topic of what was written all the same.
+/// Logs a request that failed, and notifies the topic of the targets that were written.
 pub(crate) async fn failed(ctx: Context<'_>, failure: &PartialFailure, caller: &Caller) {
     let member = caller.member.as_ref().map(Member::as_str);
     let who = member.unwrap_or("somebody without a key");

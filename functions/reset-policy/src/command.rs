@@ -6,7 +6,7 @@ use serde_json::Value;
 /// A command.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command<'c> {
-    /// Every event that is none of the others.
+    /// Every event that is no other command.
     Reset,
     /// `{"expire":true}`.
     Expire,
@@ -18,13 +18,13 @@ pub enum Command<'c> {
     Rollback(&'c Target, VersionId),
     /// `{"list":true}`.
     List,
-    /// `{"check_baseline":"<arn>","document":"…"}`; without a document what is in force is checked.
+    /// `{"check_baseline":"<arn>","document":"…"}`; without a document the one in force is checked.
     CheckBaseline(&'c Target, Option<Document>),
 }
 
 impl<'c> Command<'c> {
-    /// Reads an event. One that asks for something else than a reset and does not say it right must not reset by
-    /// mistake.
+    /// Reads an event. An event that asks for something other than a reset, with a mistake in it,
+    /// must not reset.
     ///
     /// # Errors
     /// [`Error::BadCommand`], [`Error::Network`] or [`Error::MalformedDocument`] with what is wrong with it.

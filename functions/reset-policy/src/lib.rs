@@ -1,5 +1,6 @@
-//! Puts the gate back to its baseline: any event in, a report out, an error where something was not reset. Other events
-//! are an administrator's commands; what is wrong with them is an answer, so that the alarms are for resets alone.
+//! Puts the gate back to its baseline: any event in, a report out, an error if a target was not
+//! reset. Other events are commands of an administrator. A mistake in a command is an answer and no
+//! error, so that the alarms are for resets.
 
 pub mod command;
 mod report;
@@ -20,7 +21,7 @@ use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde_json::Value;
 use tokio::time::Instant;
 
-/// What is kept back of the function's time to give the lease back and answer.
+/// The part of the function's time that is kept for the answer and for giving the lease back.
 const RESERVE: Duration = Duration::from_secs(3);
 
 /// The function's own time limit is the only one.
@@ -38,8 +39,8 @@ pub struct Deps {
 /// Handles one event, see [`Command`]. With `"dry_run": true` it only tells what would be done.
 ///
 /// # Errors
-/// A [`Diagnostic`] that names every target that was not reset, so that Lambda counts an error and tries again. Only a
-/// reset ends so.
+/// A [`Diagnostic`] that names every target that was not reset, so that Lambda counts an error and
+/// tries again. Only a reset ends like this.
 pub async fn handle(event: LambdaEvent<Value>, deps: &Deps) -> Result<Value, Diagnostic> {
     let LambdaEvent { payload, context } = event;
     let dry_run = payload.get("dry_run") == Some(&Value::Bool(true));
@@ -106,7 +107,7 @@ async fn conclude(
         Err(failure) if *command == Command::Reset && !dry_run => {
             Err(report::reset_failed(&failure))
         }
-        // A schedule asks for this: what hinders it is no mistake in a command.
+        // A schedule asks for this, so the reason is not a mistake in a command.
         Err(failure) if *command == Command::Expire => Ok(report::failed(&failure)),
         Err(failure) => Ok(report::refused_or_failed(&failure)),
     }

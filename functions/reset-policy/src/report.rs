@@ -1,4 +1,4 @@
-//! What is told of an event: the answer's JSON, the log lines, and the notices to the topic.
+//! The reports of an event: the JSON of the answer, the log lines, and the notices to the topic.
 
 use allowlist::Error;
 use allowlist::notice::{Addition, Notice};

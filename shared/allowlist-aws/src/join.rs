@@ -1,14 +1,15 @@
 //! Waiting for some futures at once.
 //!
-//! `futures_util::future::join_all` has a second kind of its own for more than thirty futures, with a scheduler, compiled
-//! anew for each type of future: a hundredth of the program. Here there are seldom more than three.
+//! `futures_util::future::join_all` has a scheduler for more than thirty futures, which is compiled
+//! again for each type of future: a hundredth of the program. Here there are seldom more than three
+//! futures.
 
 use std::future::{Future, poll_fn};
 use std::task::Poll;
 
 use futures_util::future::maybe_done;
 
-/// Waits for all of them; what they come to, in their order.
+/// Waits for all of them; -> their results, in their order.
 pub(crate) async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
     let mut all: Vec<_> = futures.into_iter().map(|future| Box::pin(maybe_done(future))).collect();
     poll_fn(|context| {

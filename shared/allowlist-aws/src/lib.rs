@@ -1,6 +1,6 @@
 //! The allow list on AWS: [`aws`] reads and writes IAM, S3 and SNS, [`flow`] is the algorithm.
 //!
-//! What a document, a gate or a grant is stands in the crate `allowlist`, which knows nothing of AWS's services.
+//! The crate `allowlist` says what a document, a gate or a grant is. It knows no service of AWS.
 
 /// A boxed future. A long `async fn` with several callers is compiled into each of them: boxed, the program has one copy
 /// of it, and starts faster.

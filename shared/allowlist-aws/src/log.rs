@@ -2,11 +2,12 @@
 
 use tracing::level_filters::LevelFilter;
 
-/// Starts logging to standard output. The release build holds nothing below INFO: at DEBUG the SDK and the Lambda
-/// runtime log whole requests, and a key or a whole event must never be logged, whatever the settings say.
+/// Starts logging to standard output. The release build holds nothing below INFO: at DEBUG the SDK
+/// and the Lambda runtime log whole requests, and no setting may ever cause a key or a whole event
+/// to be logged.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html>
 ///
-/// Each line has a `timestamp`: without one Lambda's filter takes every line for INFO.
+/// Each line has a `timestamp`. Without it Lambda's filter treats every line as INFO.
 ///
 /// The runtime crate's own subscriber brings a filter language with regular expressions, a tenth of a cold start.
 pub fn init(variable: impl Fn(&str) -> Option<String>) {

@@ -11,7 +11,7 @@ fn main() {
     divan::main();
 }
 
-/// Members' entries, the last of them where a document is full.
+/// Numbers of members' entries. With the last one a document is full.
 const ENTRIES: [usize; 4] = [0, 80, 160, 320];
 
 fn network(index: usize) -> Network {

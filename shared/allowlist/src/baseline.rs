@@ -1,4 +1,5 @@
-//! The baseline: the document that the nightly reset goes back to, and what it must be to serve as one.
+//! The baseline: the document that the nightly reset goes back to, and the checks that it must
+//! pass.
 
 use serde_json::Value;
 
@@ -19,8 +20,9 @@ pub struct Baseline {
 }
 
 impl Baseline {
-    /// Checks that `document` could be gone back to: a gate is found, its list is not empty, at least one entry
-    /// parses, none covers half an address family, and it fits under `limit` characters.
+    /// Checks that a reset could go back to `document`: it has a gate, its list is not empty, at
+    /// least one entry parses, none covers half an address family, and it has at most `limit`
+    /// characters.
     ///
     /// # Errors
     /// [`Error::BaselineUnusable`] with what is wrong.

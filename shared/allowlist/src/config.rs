@@ -1,6 +1,6 @@
-//! The settings of both functions, read once at start; every mistake is reported, all in one message.
+//! The settings of both functions, read once at start. One message reports all mistakes.
 //!
-//! Takes the variables from whatever it is given: it does not know the process's environment.
+//! The caller gives the variables. This module does not read the process's environment.
 
 use std::fmt;
 use std::str::FromStr;
@@ -28,7 +28,7 @@ pub struct Config {
     pub max_grants_per_member: usize,
     /// How long after the last add IAM refuses every temporary entry, in hours; 0: never.
     pub cutoff_hours: i64,
-    /// The SNS topic that is told of every change, by its ARN; `None` for nobody.
+    /// The ARN of the SNS topic that is told of every change; `None` without one.
     pub notify_topic: Option<String>,
 }
 
@@ -72,7 +72,7 @@ pub struct AddConfig {
     pub ipv6_prefix_length: u8,
     /// The longest time that a member may ask for, in hours.
     pub max_entry_hours: u64,
-    /// When entries end, as told to members; may be empty.
+    /// When entries end, in words for members; may be empty.
     pub reset_description: String,
     /// The expression of the reset's schedule; may be empty.
     pub reset_schedule: String,
@@ -113,7 +113,7 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
-/// Checks that this process runs under Lambda's Runtime API, whose client ends in a panic otherwise.
+/// Checks that this process runs under Lambda's Runtime API, because its client panics otherwise.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime>
 ///
 /// # Errors

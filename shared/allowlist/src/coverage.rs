@@ -1,5 +1,5 @@
-//! A set of networks that is asked often whether it covers one: the time to answer depends on how many prefix lengths
-//! are in use, not on how many networks there are.
+//! A set of networks that answers quickly whether it covers another one. The time depends on the
+//! number of prefix lengths in use, not on the number of networks.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -30,7 +30,7 @@ impl Coverage {
         self.networks.insert(network);
     }
 
-    /// Adds a network that is not covered yet; `false` where it is.
+    /// Adds a network that is not covered yet; `false` if it is.
     pub fn add(&mut self, network: Network) -> bool {
         let missing = !self.covers(&network);
         if missing {

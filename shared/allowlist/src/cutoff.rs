@@ -1,8 +1,10 @@
-//! The cutoff: copies of the gate's `Deny` statements that admit the permanent networks alone, from a time on. With them
-//! IAM itself refuses every temporary entry in the end, whatever becomes of the functions.
+//! The cutoff: copies of the gate's `Deny` statements that admit only the permanent networks, from
+//! a certain time on. With them IAM itself refuses every temporary entry in the end, also if the
+//! functions never run again.
 //!
-//! A copy has a Sid of its own (`IpGateCutoff`, `IpGateCutoff2`, …), the baseline's entries on its list, and the condition
-//! `"DateGreaterThan":{"aws:CurrentTime":"…"}`. Everything that is read is first freed of such statements.
+//! A copy has a Sid of its own (`IpGateCutoff`, `IpGateCutoff2`, …), the baseline's entries on its
+//! list, and the condition `"DateGreaterThan":{"aws:CurrentTime":"…"}`. The functions take such
+//! statements out of every document that they read.
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-currenttime>
 
 use serde_json::{Map, Value};
@@ -12,7 +14,7 @@ use crate::gate::{Gate, SOURCE_IP};
 use crate::network::Network;
 use crate::time::{parse_seconds, rfc3339};
 
-/// How the Sid of a copy begins; digits or nothing follow.
+/// How the Sid of a copy begins. Digits or nothing follow.
 pub const CUTOFF_SID: &str = "IpGateCutoff";
 
 /// The Sid of the only copy in a document whose `Statement` was an object before it became a list.
@@ -21,7 +23,8 @@ const SID_OF_OBJECT: &str = "IpGateCutoff1";
 const OPERATOR: &str = "DateGreaterThan";
 const CURRENT_TIME: &str = "aws:CurrentTime";
 
-/// For how long before the cutoff nobody is told any more that a temporary entry is in force, in seconds.
+/// In the last seconds before the cutoff no answer says that a temporary entry is in force. So many
+/// seconds.
 const MARGIN: i64 = 60;
 
 /// Whether a Sid is that of a copy.
@@ -63,8 +66,8 @@ fn common(statement: &Value) -> Value {
     rest
 }
 
-/// The document without copies: statements with a copy's Sid, and statements that equal another one but for their Sid,
-/// their list, and a date that the other one does not have.
+/// The document without copies. A copy is a statement with a copy's Sid, or one that equals another
+/// statement except for its Sid, its list, and a date that the other one does not have.
 #[must_use]
 pub fn without_cutoff(document: &Document) -> Document {
     let Some(Value::Array(statements)) = document.json().get("Statement") else {
@@ -154,8 +157,8 @@ fn copy(original: &Value, name: &str, list: &Value, until: i64) -> Value {
     Value::Object(copied)
 }
 
-/// Moves the date from which a statement counts to `until` (seconds since 1970). Of two dates the later one stays: a gate
-/// that is lifted meanwhile stays lifted.
+/// Moves the date from which a statement counts to `until` (seconds since 1970). If it has a later
+/// date, that one stays: a gate that is lifted meanwhile stays lifted.
 pub(crate) fn raise_date(operators: &mut Map<String, Value>, until: i64) {
     let dates = operators.entry(OPERATOR).or_insert_with(|| Value::Object(Map::new()));
     if let Value::Object(dates) = dates {
@@ -179,8 +182,8 @@ pub(crate) fn date_of(statement: &Value) -> Option<i64> {
     date(statement).and_then(|(_, time)| parse_seconds(time.as_str()?))
 }
 
-/// Whether a document that is in force admits `network` at `now` (seconds since 1970): it is on the list, and so near to
-/// a cutoff on the copies' lists too.
+/// Whether a document in force admits `network` at `now` (seconds since 1970): the network is on
+/// the list, and if the cutoff is near or over, also on the copies' lists.
 #[must_use]
 pub fn admits(document: &Document, gate: &Gate, network: &Network, now: i64) -> bool {
     let statements = match document.json().get("Statement") {

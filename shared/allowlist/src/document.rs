@@ -83,7 +83,8 @@ impl Document {
     #[must_use]
     pub fn size(&self) -> usize {
         let mut counter = Characters(0);
-        // The counter takes everything, and a document has no keys but strings: there is nothing to fail.
+        // The counter takes everything, and all keys of a document are strings, so this cannot
+        // fail.
         let _ = serde_json::to_writer(&mut counter, &self.0);
         counter.0
     }
@@ -145,7 +146,7 @@ pub fn deleted_principals(document: &Document) -> Vec<String> {
     found
 }
 
-/// `principals`: whether the value stands inside a `Principal` element.
+/// `principals` says whether the value is inside a `Principal` element.
 fn normalize(value: &Value, principals: bool) -> Value {
     match value {
         Value::Object(map) => {

@@ -1,6 +1,7 @@
-//! What to write: every decision as a value, and as a pure function from a document to a document.
+//! What to write: every decision is a value, and a pure function from a document to a document.
 //!
-//! The same value decides, tells what it would do, and makes its change again on top of a document that was overtaken.
+//! The same value makes the decision, shows it in a dry run, and makes the change again on an
+//! overtaken document.
 
 use std::collections::HashSet;
 
@@ -19,11 +20,11 @@ use crate::target::{Target, TargetKind};
 pub struct TargetRules<'a> {
     /// The target.
     pub target: &'a Target,
-    /// Which statements are the gate; empty for all that could be.
+    /// The Sids of the statements that are the gate; empty for all that could be.
     pub sids: &'a [String],
     /// Characters that IAM allows in its document.
     pub limit: usize,
-    /// Its baseline, where one is known and usable.
+    /// Its baseline, if it is known and usable.
     pub baseline: Option<Baseline>,
 }
 
@@ -58,16 +59,18 @@ pub fn networks_by_age(grants: &[Grant]) -> Vec<Network> {
     networks.filter(|network| seen.insert(*network)).collect()
 }
 
-/// A change of a document. Nothing differs outside the gate's list but what the kind of the edit says, and the cutoff.
+/// A change of a document. Outside the gate's list and the cutoff, only a reset and a rollback
+/// change anything.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Edit {
-    /// One network comes on the list, and every granted one that is missing there.
+    /// Puts one network on the list, and every granted network that is missing there.
     Add {
-        /// Whose turn it is.
+        /// The caller's own network.
         own: Network,
-        /// Everybody who is granted an entry, `own` included.
+        /// The networks of all grants that count, `own` included.
         granted: Granted,
-        /// What has ended. With a cutoff it goes off the list: IAM would let it in again until the new date.
+        /// Networks whose grants have ended. With a cutoff they go off the list: IAM would let them
+        /// in until the new date.
         ended: Vec<Network>,
     },
     /// The whole document goes back to the baseline, with the granted networks on its list.
@@ -75,7 +78,7 @@ pub enum Edit {
         /// What was granted since the reset began.
         granted: Granted,
     },
-    /// Networks go off the list, but for permanent and granted ones.
+    /// Takes networks off the list, except permanent and granted ones.
     Cut {
         /// What is taken away.
         ended: Vec<Network>,
@@ -95,9 +98,9 @@ impl Edit {
     /// The document to put in force on a target whose document is `base`.
     ///
     /// # Errors
-    /// [`Error::PolicyFull`] when an add does not fit; [`Error::MalformedDocument`] when the list would be empty, which
-    /// would lock everybody out; [`Error::BaselineUnusable`] where a baseline is needed and not known; the errors of
-    /// [`Gate::find`].
+    /// [`Error::PolicyFull`] when an add does not fit; [`Error::MalformedDocument`] when the list
+    /// would be empty, which would lock everybody out; [`Error::BaselineUnusable`] if a baseline is
+    /// needed and not known; the errors of [`Gate::find`].
     pub fn apply(&self, rules: &TargetRules<'_>, base: &Document) -> Result<Document, Error> {
         match self {
             Self::Add { own, granted, ended } => add(rules, base, own, granted, ended),
@@ -174,7 +177,7 @@ impl TargetRules<'_> {
             .ok_or_else(|| Error::BaselineUnusable("it is not known: save one".to_owned()))
     }
 
-    /// Those of the ended networks that are neither permanent nor granted.
+    /// The ended networks that are not permanent and not granted.
     fn unneeded(&self, ended: &[Network], granted: &Granted) -> Result<Vec<Network>, Error> {
         let Baseline { document, gate: permanent, .. } = self.baseline()?;
         let permanent = permanent.entries(document);
@@ -197,7 +200,7 @@ impl TargetRules<'_> {
         self.with_copies(&document, gate, granted)
     }
 
-    /// The document with the cutoff, where there is one and anything is granted.
+    /// The document with the cutoff, if there is one and anything is granted.
     fn with_copies(
         &self,
         document: &Document,
@@ -240,9 +243,9 @@ fn fitting(
 /// How a change differs from what was in force, for the report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Difference {
-    /// Entries that are on the list and will not be.
+    /// Entries that are on the list now, and not afterwards.
     pub removed: Vec<String>,
-    /// Entries that are not on the list and will be.
+    /// Entries that are not on the list now, but afterwards.
     pub restored: Vec<String>,
     /// Something outside the list differs; the cutoff does not count.
     pub drift: bool,
@@ -250,7 +253,8 @@ pub struct Difference {
     pub by_hand: Vec<String>,
 }
 
-/// Compares what is in force with what would be written. `grants` are all that there were before.
+/// Compares the document in force with the one that would be written. `grants` are all grants that
+/// existed before.
 #[must_use]
 pub fn difference(
     rules: &TargetRules<'_>,

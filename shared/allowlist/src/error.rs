@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use crate::network::NetworkError;
 
-/// A boxed source, kept for the log: an SDK error on its own displays as just "service error".
+/// A boxed source, kept for the log. An SDK error alone displays as just "service error".
 pub type Source = Box<dyn StdError + Send + Sync + 'static>;
 
 /// What can go wrong between a request and the account's state. Messages say what to do.
@@ -28,10 +28,10 @@ pub enum Error {
     /// Several statements could be the gate and their lists differ.
     #[error("more than one gate: {0}")]
     AmbiguousGate(String),
-    /// The document is not one that can be changed without loss.
+    /// The document cannot be changed without loss.
     #[error("the document cannot be worked on: {0}")]
     MalformedDocument(String),
-    /// The baseline is missing or could not serve as the document to go back to.
+    /// The baseline is missing, or a reset could not go back to it.
     #[error("the baseline cannot be used: {0}")]
     BaselineUnusable(String),
     /// One more entry would not fit under IAM's size limit.
@@ -59,7 +59,7 @@ pub enum Error {
     /// Somebody else is writing, or the account's state could not be read in time.
     #[error("{0}; try again in a few seconds")]
     Busy(String),
-    /// AWS throttled the calls until the time was up.
+    /// AWS throttled the calls until the time was over.
     #[error("AWS is throttling `{operation}`: try again in a few seconds")]
     Throttled {
         /// The AWS operation.
@@ -100,7 +100,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Names the target that the error is about; an error that has a name already keeps it.
+    /// Names the target that the error is about. If the error names a target already, it stays as
+    /// it is.
     #[must_use]
     pub fn at(self, arn: &str) -> Self {
         match self {
@@ -134,7 +135,8 @@ impl Error {
         }
     }
 
-    /// Whether the same request may succeed a few seconds later without anybody's doing.
+    /// Whether the same request may succeed a few seconds later, although nobody has changed
+    /// anything.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self.kind(), "busy" | "throttled")
@@ -147,7 +149,8 @@ impl Error {
     }
 }
 
-/// An error with all its causes on one line; a cause that its effect has told already is not repeated.
+/// An error with all its causes on one line. A cause whose text is already in the line is not
+/// repeated.
 pub fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut line = error.to_string();
     let mut next = error.source();

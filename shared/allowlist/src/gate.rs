@@ -29,7 +29,7 @@ struct Place {
     key: String,
 }
 
-/// One entry of the list: as written, and as a network where it parses.
+/// One entry of the list: as written, and as a network if it parses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The entry exactly as it stands in the document.
@@ -46,7 +46,7 @@ impl Entry {
         Self { text, network: network_of(value), value: value.clone() }
     }
 
-    /// What two spellings of the same entry have in common.
+    /// The same value for two spellings of one entry.
     #[must_use]
     pub fn identity(&self) -> String {
         self.network.map_or_else(|| self.text.clone(), |network| network.to_string())
@@ -61,7 +61,7 @@ fn statements(document: &Document) -> Vec<&Value> {
     }
 }
 
-/// The network that an item of a list is; `None` when it is none.
+/// The network of one item of a list; `None` if the item is not a network.
 fn network_of(item: &Value) -> Option<Network> {
     item.as_str()?.parse().ok()
 }
@@ -223,7 +223,8 @@ impl Gate {
         self.0.len() * (network.to_string().len() + 3)
     }
 
-    /// The document with an empty list: what may not differ between what was read and what is written.
+    /// The document with an empty list. This part must be the same in the document that is read and
+    /// the one that is written.
     #[must_use]
     pub fn rest(&self, document: &Document) -> Document {
         let mut rest = document.clone();
@@ -268,7 +269,7 @@ fn join(names: BTreeSet<String>) -> String {
     names.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-/// The lists of one statement that admit whom they name.
+/// The lists of one statement that admit the networks on them.
 fn candidates(statement: &Value, index: usize, name: &str) -> Result<Vec<Place>, Error> {
     let wanted = match statement.get("Effect").and_then(Value::as_str) {
         Some("Deny") => "NotIpAddress",

@@ -16,10 +16,12 @@ use crate::network::Network;
 /// Where grants are kept in the state bucket.
 pub const GRANTS: &str = "grants/";
 
-/// Stands for the member in the key of a grant that was given without a member key (`OPEN_ACCESS`).
+/// Stands for the member in the name of a grant that was given without a member key
+/// (`OPEN_ACCESS`).
 const OPEN: &str = "_open";
 
-/// How long after its removal a member's grants do not count, in seconds: longer than any request lives.
+/// For how many seconds after the removal of a member their grants do not count: longer than any
+/// request lives.
 pub const VOID_SECONDS: i64 = 60;
 
 /// The text is not a member's name.
@@ -74,13 +76,13 @@ impl fmt::Display for Member {
     }
 }
 
-/// The object that the member with this key is looked up in: keys themselves are stored nowhere.
+/// The object in which the member with this key is looked up. The key itself is stored nowhere.
 #[must_use]
 pub fn member_object(key: &str) -> String {
     format!("members/{}.json", sha256_hex(key.as_bytes()))
 }
 
-/// What a grant is: one network for one member, until a time or until the next reset.
+/// The name of a grant: one network for one member, until a certain time or until the next reset.
 ///
 /// ```
 /// use allowlist::grant::GrantKey;
@@ -124,7 +126,7 @@ impl GrantKey {
         (key.object() == object).then_some(key)
     }
 
-    /// Whether both are the same entry of the same member, whatever their ends.
+    /// Whether both are the same entry of the same member. Their ends may differ.
     #[must_use]
     pub fn is_same_entry(&self, other: &Self) -> bool {
         self.network == other.network && self.member == other.member
@@ -153,7 +155,8 @@ impl Grant {
         Some(Self { key, granted_at })
     }
 
-    /// The newest object of an entry decides; of two in the same second the one that ends later.
+    /// The newest object of an entry decides. Of two objects in the same second the one with the
+    /// later end decides.
     fn recency(&self) -> (i64, i64) {
         (self.granted_at, self.key.end.unwrap_or(i64::MAX))
     }
@@ -251,7 +254,7 @@ pub fn count(
         }
         // INVARIANT (IntendedFirst): a dead holder may have answered for what its intent names.
         let intended = rules.intended.contains(object.as_str()) && holds(Invariant::IntendedFirst);
-        // INVARIANT (ListedFirst): who is in stays in, whoever else asks.
+        // INVARIANT (ListedFirst): a member who is in stays in, also if others ask.
         let late = !is_listed && !intended && holds(Invariant::ListedFirst);
         members.entry(member).or_default().push((late, grant.granted_at, object, grant));
     }

@@ -1,22 +1,27 @@
-//! The rules that the algorithm rests on, by name. Each one is marked `// INVARIANT (name):` where the code keeps it,
-//! explained in `docs/architecture.md`, and left out on purpose by the simulation, to show that it would be noticed.
+//! The rules that the algorithm rests on, by name. The code has `// INVARIANT (name):` at each
+//! place that keeps a rule. `docs/architecture.md` explains them. The simulation leaves out one
+//! rule at a time, to show that this is noticed.
 //!
-//! Without the feature `planted-faults`, which only the tests switch on, no rule can be left out.
+//! Only the tests switch on the feature `planted-faults`. Without it no rule can be left out.
 
 /// A rule of the algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Invariant {
-    /// A list that does not reach the last version known is stale: it is not believed.
+    /// A list that does not reach the last known version is stale. The function does not believe
+    /// it.
     StaleList,
     /// No answer from reads alone while a cut holds the lease, or died holding it.
     NoAnswerDuringCut,
-    /// Before each write an intent stands in `lease.json`; who finds one resolves it, and publishes in any case.
+    /// Before each write a holder notes an intent in `lease.json`. A holder that finds one resolves
+    /// it, and publishes.
     IntentFirst,
     /// Under the lease a writer puts its own grant again if the listing does not show it.
     GrantPutAgain,
-    /// A lease write that was refused or not answered is settled by reading: our nonce means that it is ours.
+    /// After a lease write that was refused or not answered, read the object: our nonce in it means
+    /// that the lease is ours.
     NonceSettles,
-    /// The lease is released only when the fate of every write is known; otherwise it runs out.
+    /// A holder releases the lease only if it knows the outcome of every write; otherwise the lease
+    /// runs out.
     AllAccounted,
     /// The whole gap of version ids is read, newest first, and our own versions in it are skipped.
     SkipOwn,
@@ -24,13 +29,14 @@ pub enum Invariant {
     SeenOfDecision,
     /// A baseline is captured from the verified base of the first publication, after it, and never again.
     CaptureOnce,
-    /// A version that a delete did not find is gone, whatever a stale list says.
+    /// A version that a delete did not find is gone, also if a stale list still shows it.
     GoneStaysGone,
-    /// A version in the gap that cannot be read is not taken for deleted: its intent stays.
+    /// A version in the gap that cannot be read does not count as deleted: its intent stays.
     UnreadStays,
     /// A cut publishes first and deletes the grant objects afterwards: no entry is in force without a grant.
     PublishThenDelete,
-    /// Between the two a cut writes the new version to `lease.json`, without intents.
+    /// After it publishes and before it deletes, a cut writes the new version to `lease.json`,
+    /// without intents.
     SettleThenDelete,
     /// A cut publishes every live grant as well: its base may be older than what adds have answered.
     CutPublishesGrants,
@@ -38,9 +44,11 @@ pub enum Invariant {
     VoidMember,
     /// An answer from reads needs the same number of cuts after the reads as before.
     SameCuts,
-    /// A release names the grant objects that it published; a waiter is answered only for its own object.
+    /// A release names the grant objects that it published. A waiter is answered only if its own
+    /// object is among them.
     ServedByObject,
-    /// Who puts a grant answers under the lease; only a holder deletes grants, older ones of an entry included.
+    /// A request that puts a grant answers under the lease. Only a holder deletes grants, also
+    /// older ones of an entry.
     AnswerUnderLease,
     /// Within a member's share, what is on the list already comes first.
     ListedFirst,
@@ -50,7 +58,7 @@ pub enum Invariant {
     EndedKeepsPlace,
     /// The put of a grant is not repeated after a time-out.
     GrantPutOnce,
-    /// After a delete of a grant that was not answered the lease is not released: it runs out.
+    /// After an unanswered delete of a grant the holder does not release the lease: it runs out.
     DeleteFate,
     /// A cut that cannot read a version in the gap fails, and keeps its intent and the grants.
     CutFailsOnUnread,

@@ -1,7 +1,8 @@
 //! `lease.json` as a value: who may write now, what was last written, and what a dead writer may have left undone.
 //!
-//! The object is created once and never deleted; every write of it is conditional. The crate `allowlist-aws` reads and
-//! writes it, and knows when to take it. The fields are explained in `docs/architecture.md`.
+//! The object is created once and never deleted. Every write of it is conditional. The crate
+//! `allowlist-aws` reads and writes it, and knows when to take it. `docs/architecture.md` explains
+//! the fields.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -18,14 +19,14 @@ use crate::versions::VersionId;
 /// Where the lease is kept in the state bucket.
 pub const LEASE_OBJECT: &str = "lease.json";
 
-/// How long a lease lasts, whatever the function's time limit: a writer that died delays the next one this long,
-/// well within the 29 s of API Gateway.
+/// How long a lease lasts. A writer that died delays the next one by this time, well within API
+/// Gateway's 29 s. It does not depend on the function's time limit.
 pub const LEASE: Duration = Duration::from_secs(12);
 
-/// With less than this left a holder renews before it goes on, and starts no write.
+/// If less than this is left, a holder renews the lease before it starts a write.
 pub const RENEW_BELOW: Duration = Duration::from_secs(6);
 
-/// For how long after it was written a version that cannot be seen is not taken for deleted, in seconds.
+/// For so many seconds after its creation a version that cannot be seen does not count as deleted.
 pub const NOT_VISIBLE_YET: i64 = 60;
 
 /// Who writes.
@@ -35,7 +36,7 @@ pub enum Writer {
     /// An add.
     #[default]
     Add,
-    /// A cut: a reset, or whatever else takes entries away.
+    /// A cut: a reset, or another operation that takes entries away.
     Reset,
 }
 

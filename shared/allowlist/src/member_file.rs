@@ -1,4 +1,5 @@
-//! The file of a member in the state bucket: `{"name":"alice","expires":"2027-01-01T00:00:00Z"}`, by the hash of the key.
+//! The file of a member in the state bucket: `{"name":"alice","expires":"2027-01-01T00:00:00Z"}`.
+//! The hash of the key is its name.
 
 use serde::{Deserialize, Serialize};
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 /// What is wrong with a network that somebody names.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NetworkError {
-    /// The text is neither an IP address nor a CIDR.
+    /// The text is not an IP address and not a CIDR.
     #[error("`{0}` is not an IP address or CIDR: write it like `198.51.100.7` or `2001:db8::/64`")]
     BadIp(String),
     /// A caller asks for more addresses at once than one household has.
@@ -21,7 +21,7 @@ pub enum NetworkError {
         "`{0}` is too wide: name a network of /24 or narrower for IPv4, /48 or narrower for IPv6"
     )]
     TooWide(Network),
-    /// IAM only ever sees globally routable addresses, so this one could not let anybody in.
+    /// IAM sees only globally routable addresses, so this one could not let anybody in.
     #[error(
         "`{network}` is {reason}: AWS never sees such an address, so connect from the internet and try again"
     )]
@@ -92,7 +92,7 @@ impl Network {
         self.0.prefix_len()
     }
 
-    /// The network of `length` leading bits around this one; itself where that would be narrower.
+    /// The network of `length` leading bits around this one; itself if that would be narrower.
     #[must_use]
     pub fn widened(&self, length: u8) -> Self {
         let length = length.min(self.prefix_length());

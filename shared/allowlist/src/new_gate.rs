@@ -9,13 +9,13 @@ use crate::gate::Gate;
 use crate::gate_check::DATA_PLANE_ACTIONS;
 use crate::network::Network;
 
-/// What a new gate cannot be made of.
+/// Why a new gate cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NewGateError {
     /// A gate without a permanent network would lock everybody out.
     #[error("name at least one permanent network, such as your office's")]
     NoNetwork,
-    /// The network is as good as all of them.
+    /// The network covers half of all addresses or more.
     #[error("`{0}` covers half of all addresses or more: that is no gate")]
     TooWide(Network),
     /// Ids of VPCs are unique within a region only.
@@ -62,7 +62,8 @@ impl NewGate {
             (_, None) => return Err(NewGateError::NoRegion),
             (vpcs, Some(region)) => vec![
                 self.statement("IpGate", Some(("aws:SourceVpc", json!(vpcs)))),
-                // In a statement of its own: in one statement each of the two would exempt by itself.
+                // In a second statement: in one statement each of the two conditions would exempt
+                // calls by itself.
                 self.statement("IpGateRegion", Some(("aws:RequestedRegion", json!(region)))),
             ],
         };
@@ -103,7 +104,7 @@ impl NewGate {
 /// (seconds since 1970). IAM joins the conditions of one statement by AND, so the gate closes again by itself.
 ///
 /// # Errors
-/// [`Error::NoGate`] where no statement of the gate denies; the errors of [`Gate::find`].
+/// [`Error::NoGate`] if no statement of the gate denies; the errors of [`Gate::find`].
 pub fn lift(document: &Document, sids: &[String], until: i64) -> Result<Document, Error> {
     let gate = Gate::find(document, sids)?;
     let of_gate: Vec<usize> =

@@ -1,4 +1,4 @@
-//! What is told of one change: who, which networks, which document, which version.
+//! The notice of one change: who, which networks, which document, which version.
 
 use serde::Serialize;
 
@@ -33,7 +33,7 @@ pub struct Notice<'a> {
 pub struct Addition {
     /// The entry as it stands in the document.
     pub network: String,
-    /// Whose it is; nobody's where it was permanent, added by hand or asked for without a key.
+    /// Whose it is. Empty if it is permanent, was added by hand, or was asked for without a key.
     pub members: Vec<Member>,
     /// When the last of their grants ends by itself, `YYYY-MM-DDThh:mm:ssZ`; `None`: with the next reset, or no grant.
     pub ends: Option<String>,

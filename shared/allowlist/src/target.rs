@@ -1,4 +1,5 @@
-//! A document that is kept: a customer managed policy, or the trust policy of a role, by its ARN.
+//! A document that the functions manage: a customer managed policy, or the trust policy of a role,
+//! by its ARN.
 
 use std::fmt;
 

@@ -19,7 +19,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use crate::op::{Op, Reply};
 use crate::wire;
 
-/// What becomes of a call.
+/// What happens to a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It is answered so.
@@ -33,7 +33,7 @@ pub enum Fate {
 /// A future of the director's.
 pub type Decision = Pin<Box<dyn Future<Output = Fate> + Send>>;
 
-/// Decides about every call.
+/// Decides what happens to every call.
 pub trait Director: Send + Sync {
     /// Called when `author` makes a call; the future resolves when the call is over.
     fn decide(&self, author: usize, op: Op) -> Decision;

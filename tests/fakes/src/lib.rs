@@ -1,9 +1,9 @@
 //! Stateful fakes of IAM, STS, S3 and SNS behind the real SDK clients, harsher than the services themselves.
 //!
-//! [`world`] holds the account; [`iam`], [`replicas`], [`trust`], [`s3`] and [`sts`] each say what their service may do
-//! and do it; [`wire`] speaks the protocols; [`connection`] is the HTTP client that the SDK is given, and asks a
-//! [`connection::Director`] what becomes of each call; [`invoke`] is the one place that calls the functions' handlers;
-//! [`log`] holds what they log.
+//! [`world`] holds the account; [`iam`], [`replicas`], [`trust`], [`s3`] and [`sts`] each say what
+//! their service may do and do it; [`wire`] speaks the protocols; [`connection`] is the HTTP client
+//! that the SDK is given, and asks a [`connection::Director`] what happens to each call; [`invoke`]
+//! is the one place that calls the functions' handlers; [`log`] holds what they log.
 
 pub mod connection;
 pub mod iam;

@@ -1,4 +1,5 @@
-//! A director for tests that tell a story: every call is made at once, but for those that a rule interferes with.
+//! A director for tests that tell a story: every call is made at once, unless a rule interferes
+//! with it.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

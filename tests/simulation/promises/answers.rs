@@ -1,4 +1,5 @@
-//! Who was told yes was in force at a moment during the call, and stays until a reset, an end, or a removal.
+//! An entry that was answered yes was in force at a moment during the call, and stays until a
+//! reset, its end, or its removal.
 
 use crate::actors::Actor;
 use crate::outcome::{Request, second};

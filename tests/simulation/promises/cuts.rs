@@ -1,4 +1,4 @@
-//! What a cut took away is away: resets, ends, removals, removed members.
+//! Entries that a cut took away stay away: resets, ends, removals, removed members.
 
 use std::collections::BTreeSet;
 
@@ -59,9 +59,9 @@ fn granted_after(case: &Case<'_>, entry: &str, leased: usize) -> bool {
     asked || put
 }
 
-/// Whether a reset found nothing to do because no list that it was shown reached the version of the edit. IAM shows an
-/// edit made a moment ago to nobody for sure, and a reset that changes nothing has no version of its own to find it by:
-/// a limit that the README states.
+/// Whether a reset found nothing to do because no list that it was shown reached the version of the
+/// edit. IAM shows an edit made a moment ago to nobody for sure, and a reset that changes nothing
+/// has no version of its own to find it by: a limit that `docs/architecture.md` states.
 fn unseen(history: &History<'_>, reset: &Request, edit: &Edit) -> bool {
     let shown = history.calls(reset.author).filter_map(|call| match (&call.op, &call.reply) {
         (Op::ListPolicyVersions(arn), Reply::Versions { ids, .. }) if arn == history.arn => {

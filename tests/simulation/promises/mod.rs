@@ -1,7 +1,7 @@
 //! The promises, as checks on everything that happened.
 //!
-//! A check says `None` or what does not hold. Where the model of the algorithm excuses something, so do the checks, and
-//! say why.
+//! A check says `None`, or what does not hold. What the model of the algorithm excuses, the checks
+//! excuse too, and say why.
 
 mod answers;
 mod cuts;
@@ -72,7 +72,7 @@ impl<'o> Case<'o> {
         Self { scenario, outcome, requests: &outcome.requests, who }
     }
 
-    /// The adds that began, but for those that were refused.
+    /// The adds that began, except those that were refused.
     fn adds(&self) -> impl Iterator<Item = (&'o Request, Add)> {
         self.requests
             .iter()
@@ -90,7 +90,8 @@ impl<'o> Case<'o> {
         self.outcome.world.leased.get(&request.author).copied()
     }
 
-    /// When the entry ends that a request asked for: its key says it. `None` where it asked for an end and put nothing.
+    /// When the entry ends that a request asked for: its key says it. `None` if it asked for an end
+    /// and put nothing.
     fn end(&self, request: &Request, add: Add) -> Option<Option<i64>> {
         if add.minutes.is_none() {
             return Some(None);
@@ -102,7 +103,8 @@ impl<'o> Case<'o> {
         for call in own {
             match (&call.op, &call.reply) {
                 (Op::PutObject { key, .. }, _) => put = put.or(key.strip_prefix(&prefix)),
-                // Nothing is put where the very same entry is there already: of a request in the same second.
+                // Nothing is put if the very same entry is there already, from a request in the
+                // same second.
                 (_, Reply::Listing { objects, .. }) if request.word_is(&["already_allowed"]) => {
                     let mut keys = objects.iter().map(|(key, _)| key);
                     seen = keys.find_map(|key| key.strip_prefix(&prefix));

@@ -1,14 +1,14 @@
 //! JSON of a stranger, as far as an event needs it.
 //!
-//! Not `serde_json::Value`: with the feature `arbitrary_precision` that type takes an object with serde_json's own
-//! token as its first key for a number, and fails when it is none. This type knows no token, so it only fails where
-//! the text is no JSON.
+//! Not `serde_json::Value`: with the feature `arbitrary_precision` that type takes an object with
+//! serde_json's own token as its first key for a number, and fails if it is no number. This type
+//! knows no token, so it fails only if the text is not JSON.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// A JSON value whose numbers nobody asks for.
+/// A JSON value. Nobody asks for its numbers.
 #[derive(Debug)]
 pub enum Json {
     /// A string.

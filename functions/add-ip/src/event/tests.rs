@@ -80,7 +80,7 @@ fn a_field_of_another_type_is_absent_while_the_others_stand() {
             let mut changed = whole.clone();
             changed[field] = value.clone();
             let read = event(&changed);
-            // Whatever the field became, no other one did.
+            // Only this field has changed.
             changed[field] = whole[field].clone();
             assert_eq!(event(&changed), untouched);
             assert!(read.resource() == "/add" || field == "resource", "{field}: {value}");

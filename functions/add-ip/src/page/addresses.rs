@@ -1,4 +1,4 @@
-//! Where the API is, as browsers reach it, and where its peer is.
+//! The addresses of the API and of its peer, as browsers reach them.
 
 use crate::event::Event;
 
@@ -30,10 +30,11 @@ pub struct Addresses {
 impl Addresses {
     /// Reads them off an event.
     ///
-    /// The peer has this host's name but for its first label, which is the API's id. (An API's URL in its function's
-    /// environment would be a circular dependency; a stage variable is none.) So the host must be one of API Gateway's
-    /// own, or of a local emulator. Behind any other name the same rule could lead to a stranger, who would be sent the
-    /// key: there is no peer then.
+    /// The peer has this host's name with another first label: its API's id. (An API's URL in its
+    /// function's environment would be a circular dependency; a stage variable is none.) So the
+    /// host must be one of API Gateway's own, or of a local emulator. With any other name the same
+    /// rule could name a stranger's host, and the page would send the key there: then there is no
+    /// peer.
     #[must_use]
     pub fn of(event: &Event, hosting: &Hosting) -> Self {
         let path = event
@@ -67,8 +68,8 @@ fn peer_origin(event: &Event, hosting: &Hosting) -> Option<String> {
         .then(|| format!("{scheme}://{id}.{rest}"))
 }
 
-/// Whether this is one label of a host name. Whatever else a caller may write into a `Host` header would go into the
-/// header `Content-Security-Policy` otherwise.
+/// Whether this is one label of a host name. Any other text that a caller writes into a `Host`
+/// header must not get into the header `Content-Security-Policy`.
 fn is_name(label: &str) -> bool {
     !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::texts::Texts;
 
-/// How the state looks: a colour, and a shape for those who see none.
+/// How the state looks: a colour, and a shape for people who do not see colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
     /// The caller is in.
@@ -60,7 +60,7 @@ pub struct Message<'a> {
     pub network: Option<(&'a str, &'a str)>,
     /// Sentences that follow.
     pub sentences: Vec<String>,
-    /// The member's own entries, where they were asked for: network and end.
+    /// The member's own entries, if the request asked for them: network and end.
     pub entries: Option<Vec<(&'a str, End<'a>)>>,
 }
 

@@ -1,7 +1,8 @@
 //! What browsers see: one page without external resources, which shows a state and offers one button.
 //!
-//! The page never acts by itself: a mail scanner that loads it and runs its script changes nothing. It works without
-//! its script as well; with it, times are the reader's own, and both APIs are asked.
+//! The page never acts by itself: a mail scanner that loads it and runs its script changes nothing.
+//! It also works without its script. With the script, times are the reader's own, and the page asks
+//! both APIs.
 
 mod accept;
 mod addresses;
@@ -68,9 +69,9 @@ pub struct View<'a> {
     pub addresses: &'a Addresses,
     /// The settings.
     pub settings: &'a Settings,
-    /// The key, where a form or a link brought one; else empty.
+    /// The key, if a form or a link brought one; otherwise empty.
     pub key: &'a str,
-    /// Another address, where the link names one; else empty.
+    /// Another address, if the link names one; otherwise empty.
     pub ip: &'a str,
     /// The duration that was chosen; empty for until the reset.
     pub duration: &'a str,
@@ -185,7 +186,7 @@ fn card(view: &View<'_>) -> Markup {
 fn form(view: &View<'_>) -> Markup {
     let View { texts, settings, key, ip, duration, .. } = *view;
     let own = view.addresses.own.as_str();
-    // Both may come from a link of somebody else: no words of theirs on our page.
+    // Somebody else may have made the link: the page must not show their words.
     let of_form = |text: &str, others: &str| {
         text.len() < 50
             && text.bytes().all(|b| b.is_ascii_hexdigit() || others.as_bytes().contains(&b))

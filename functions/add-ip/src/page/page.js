@@ -53,7 +53,7 @@
   };
   let reset;
   const nextReset = () => (reset > Date.now() ? reset : (reset = resetAfter(Date.now())));
-  // When an entry ends; Infinity for the next reset where its moment is not known.
+  // When an entry ends; Infinity for the next reset if its moment is not known.
   const end = (ends) => Math.min(ends ? Date.parse(ends) : Infinity, nextReset() || Infinity);
   const named = (at) => (at === Infinity ? texts.next_reset : clock(at));
   const until = (at) => say(at === nextReset() ? texts.until_reset : texts.until, named(at));
@@ -81,7 +81,7 @@
     const [, number, unit] = /^(\d+)([mhd])$/.exec(choices.value) || [];
     return end(number && new Date(Date.now() + number * { m: 1, h: 60, d: 1440 }[unit] * minute));
   };
-  // What the button would do now; nothing where it would change less than three minutes.
+  // What the button would do now; nothing if it would change less than three minutes.
   const plan = (known) => {
     const at = chosen();
     const held = known.filter((state) => !permanent(state));
@@ -132,7 +132,7 @@
     find("secret").hidden = find("check").hidden = Boolean(key);
     field.required = !key && !("open" in settings);
     find("command").hidden = !key;
-    // Both values may come from a link of somebody else, and are pasted into a shell.
+    // Somebody else may have made the link, and people paste both values into a shell.
     const [secret, time] = [key, choices.value].map((text) => text.replace(/[^\w.~+/=-]/g, ""));
     find("lines").textContent = endpoints
       .map((base) => `curl -H "Authorization: Bearer ${secret}" "${new URL(base, location)}add${time && "?for=" + time}"`).join("\n");

@@ -2,8 +2,8 @@
 
 use super::accept::weights;
 
-/// Defines [`Texts`] with both languages beside each other, so that none can be forgotten. The script gets the second
-/// part.
+/// Defines [`Texts`] with both languages side by side, so that nobody can forget one. The script
+/// gets the second part.
 macro_rules! texts {
     (
         page { $($(#[$page_doc:meta])* $page:ident: $page_english:literal, $page_japanese:literal;)* }
@@ -60,13 +60,13 @@ texts! {
         unchanged: "Nothing to remove", "削除するものはありません";
         /// When every entry ends.
         reset_note: "Every entry ends at the next reset: {}", "すべての登録は次のリセットで終わります: {}";
-        /// Said when the API told no address.
+        /// The API sent no address.
         unknown_address: "an unknown address", "不明なアドレス";
         /// Labels the key's field.
         key: "Your key", "キー";
-        /// Explains where the key is from.
+        /// Explains where to get the key.
         key_hint: "It is part of the bookmark that the administrator gave you.", "管理者から受け取ったブックマークに含まれています。";
-        /// Introduces another address than the caller's, where the link names one.
+        /// Introduces another address than the caller's, if the link names one.
         other_address: "For the address", "対象のアドレス:";
         /// Labels the durations.
         duration: "For how long?", "期間";
@@ -110,7 +110,7 @@ texts! {
         until: "until {}", "{}まで";
         /// When an entry ends by the reset.
         until_reset: "until {} (next reset)", "{}まで (次のリセット)";
-        /// Stands for the moment of the next reset where it is not known.
+        /// Stands for the moment of the next reset if that is not known.
         next_reset: "the next reset", "次のリセット";
         /// How long an entry still lasts.
         left: "{} left", "残り {}";
@@ -140,8 +140,8 @@ texts! {
         stays_permanent: "{} stays: it is always allowed.", "{} は常に許可されているため残ります。";
         /// An entry is still on the list.
         stays_others: "{} stays: other members have it too.", "{} はほかのメンバーも登録しているため残ります。";
-        /// The other endpoint did not answer: said where one of the two works.
-        other_unreachable: "The second endpoint (IPv4 and IPv6) could not be reached from this network. That is fine where there is no IPv6.", "もう一方の接続先 (IPv4 / IPv6) に接続できませんでした。IPv6 がなければ問題ありません。";
+        /// The other endpoint did not answer, but one of the two did.
+        other_unreachable: "The second endpoint (IPv4 and IPv6) could not be reached from this network. That is fine if there is no IPv6.", "もう一方の接続先 (IPv4 / IPv6) に接続できませんでした。IPv6 がなければ問題ありません。";
         /// Neither endpoint answered.
         unreachable: "The service could not be reached. Check your connection and try again.", "サービスに接続できませんでした。接続を確認して、もう一度お試しください。";
         /// Said after success.
@@ -190,7 +190,7 @@ const ERRORS: &[(&str, &str)] = &[
     ("aws_error", "AWS でエラーが発生しました。続く場合は管理者にお知らせください。"),
 ];
 
-/// The language that `Accept-Language` prefers; English where it says nothing that we have.
+/// The language that `Accept-Language` prefers; English if we have none of them.
 /// <https://www.rfc-editor.org/rfc/rfc9110#name-accept-language>
 #[must_use]
 pub fn preferred(accept_language: &str) -> &'static Texts {

@@ -38,7 +38,8 @@ impl AssumeRoleError {
 pub(super) struct AssumedRole {
     sts: OnFirstUse<aws_sdk_sts::Client>,
     arn: String,
-    /// What the session may do, whatever the role itself may: change the targets of this account.
+    /// What the session may do: change the targets of this account. The role itself may have more
+    /// rights.
     session_policy: String,
 }
 

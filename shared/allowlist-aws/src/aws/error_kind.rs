@@ -1,4 +1,4 @@
-//! What a failed AWS call means for the caller, whatever the operation is.
+//! What a failed AWS call means for the caller, for every operation.
 
 use aws_sdk_iam::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::http::Response;
@@ -12,7 +12,7 @@ use super::assumed_role::AssumeRoleError;
 pub enum ErrorKind {
     /// Refused for now, and certainly not done.
     Throttled,
-    /// What was named does not exist.
+    /// The resource does not exist.
     NotFound,
     /// A conditional write lost: 412, or 409 under contention. Both mean "look again".
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>
@@ -109,8 +109,8 @@ impl ErrorKind {
     }
 }
 
-/// The role that could not be assumed, where that is why a call could not be made: the SDK reports it as a call that
-/// was not dispatched.
+/// The role that could not be assumed, if a call failed for this reason. The SDK reports it as a
+/// call that was not dispatched.
 fn refused_role<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e str> {
     let mut next = Some(error);
     while let Some(error) = next {

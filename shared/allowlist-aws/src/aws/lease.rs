@@ -1,5 +1,6 @@
-//! `lease.json` in S3: read it, take it, change it, give it back. Every write is conditional and made in one
-//! attempt; an answer that was lost, a 412 and a 409 are settled by reading.
+//! `lease.json` in S3: read it, take it, change it, give it back. Every write is conditional and
+//! made in one attempt. After a lost answer, a 412 or a 409 the function reads the object to find
+//! out what happened.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -24,7 +25,8 @@ use crate::Boxed;
 /// S3's times are whole seconds: an age computed from two of them may be one second too high.
 const CLOCK_GRAIN: i64 = 1;
 
-/// How far this machine's clock may be ahead of S3's, where an answer does not tell S3's time.
+/// How far this machine's clock may be ahead of S3's. It counts only if an answer does not tell
+/// S3's time.
 const SKEW: i64 = 5;
 
 /// How often a lease write whose answer was lost is made again.
@@ -57,7 +59,7 @@ pub struct StoredLease {
     pub written_at: i64,
     /// S3's clock.
     pub clock: Clock,
-    /// Whether a lease written then has run out, by S3's clock alone: no function's clock is asked.
+    /// Whether a lease that was written then has run out, by S3's clock alone.
     pub expired: bool,
 }
 
@@ -88,7 +90,7 @@ pub struct Lease {
     pub record: LeaseRecord,
     /// S3's clock.
     pub clock: Clock,
-    /// When to stop at the latest, measured from before the write that took or renewed the lease.
+    /// The latest time to stop, counted from before the write that took or renewed the lease.
     pub ends: Instant,
 }
 
@@ -253,7 +255,7 @@ impl StateBucket {
         let once = aws_sdk_s3::Config::builder().retry_config(RetryConfig::disabled());
         match put.customize().config_override(once).send().await {
             Ok(answer) => answer.e_tag().map(str::to_owned).ok_or(ErrorKind::Unanswered),
-            // With If-Match on an object that is gone S3 answers 404: somebody deleted the lease.
+            // If somebody deleted the object, S3 answers 404 to `If-Match`.
             Err(e) => Err(match ErrorKind::of(&e) {
                 ErrorKind::NotFound => ErrorKind::Precondition,
                 kind => kind,
@@ -275,7 +277,7 @@ impl StateBucket {
     }
 }
 
-/// Whether only a look at the object tells what became of a write.
+/// Whether only a read of the object tells what happened to a write.
 fn must_read(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Precondition | ErrorKind::Unanswered | ErrorKind::Throttled)
 }

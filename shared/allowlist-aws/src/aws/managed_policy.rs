@@ -8,7 +8,7 @@ use allowlist::document::Document;
 use allowlist::error::Error;
 use allowlist::versions::{VersionId, VersionIdError, Versions};
 
-/// What became of an attempt to create a version.
+/// The result of an attempt to create a version.
 #[derive(Debug)]
 pub enum Creation {
     /// The new default version.
@@ -23,12 +23,12 @@ pub enum Creation {
     Unanswered(Error),
 }
 
-/// What became of an attempt to delete a version.
+/// The result of an attempt to delete a version.
 #[derive(Debug)]
 pub enum Deletion {
     /// It existed, and is gone now.
     Deleted,
-    /// It did not exist any more.
+    /// It was gone already.
     WasGone,
     /// It has become the default version, which cannot be deleted.
     IsDefault,
@@ -66,8 +66,8 @@ impl Iam {
         Ok(Versions { ids, default })
     }
 
-    /// The document of a version; `None` where it does not exist (any more, or yet for this reader).
-    /// A version's document never changes.
+    /// The document of a version; `None` if it does not exist: it was deleted, or IAM does not show
+    /// it yet. A version's document never changes.
     ///
     /// # Errors
     /// [`Error::MalformedDocument`], [`Error::Aws`], [`Error::Throttled`].

@@ -1,6 +1,7 @@
 //! IAM, S3 and SNS: the only modules that name the AWS SDK.
 //!
-//! They know operations, their errors, time-outs and retries; what to do with the answers is [`crate::flow`]'s business.
+//! They know operations, their errors, time-outs and retries. [`crate::flow`] decides what to do
+//! with the answers.
 
 mod assumed_role;
 pub mod error_kind;
@@ -26,7 +27,7 @@ use assumed_role::AssumedRole;
 use state_bucket::StateBucket;
 use topic::Topic;
 
-/// How long an IAM write may take: short of what a lease has left when one is started.
+/// How long an IAM write may take: less than a lease has left when the write starts.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// How long one attempt at anything else may take.
@@ -40,7 +41,7 @@ fn on_first_use<C>(make: impl FnOnce() -> C + Send + 'static) -> OnFirstUse<C> {
     Arc::new(LazyLock::new(Box::new(make)))
 }
 
-/// IAM in one account, with retries for what may be repeated and without for what may not.
+/// IAM in one account: a client with retries, and one without for calls that must not be repeated.
 #[derive(Clone, Debug)]
 pub struct Iam {
     /// Retries; see [`Iam::once`].
@@ -54,7 +55,7 @@ pub struct Aws {
     other_accounts: HashMap<String, Iam>,
     /// The state bucket.
     pub state: StateBucket,
-    /// Whom to tell of changes.
+    /// The topic that is told of changes.
     pub topic: Option<Topic>,
 }
 
@@ -86,8 +87,8 @@ impl Iam {
 }
 
 impl Aws {
-    /// Makes the clients. Where `config.assume_roles` names a role of a target's account, that role is assumed for
-    /// it on first use and its credentials are kept as long as they last.
+    /// Makes the clients. If `config.assume_roles` names a role of a target's account, the client
+    /// assumes that role on first use and keeps its credentials as long as they last.
     pub fn new(sdk: &SdkConfig, config: &Config) -> Self {
         let sdk = sdk
             .to_builder()

@@ -6,7 +6,7 @@ use allowlist::document::{Document, deleted_principals};
 use allowlist::error::Error;
 use allowlist::target::Target;
 
-/// What became of an attempt to write a trust policy.
+/// The result of an attempt to write a trust policy.
 #[derive(Debug)]
 pub enum Update {
     /// IAM took it.

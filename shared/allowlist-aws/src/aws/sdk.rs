@@ -1,4 +1,5 @@
-//! The process's AWS settings as Lambda hands them over: region, credentials, endpoints, and whom to trust.
+//! The process's AWS settings as Lambda gives them: region, credentials, endpoints, and trusted
+//! certificates.
 //!
 //! All of it comes from the environment. The SDK's own loader also looks for profiles, container and instance metadata,
 //! none of which a function has, and starts a thread for it.
@@ -26,10 +27,11 @@ use rustls::pki_types::pem::PemObject;
 /// Amazon's own root certificates, and the older Starfield one that some endpoints' chains still end in.
 /// <https://www.amazontrust.com/repository/>
 ///
-/// Trusting only these, embedded, keeps a certificate that another authority gives out by mistake from standing for
-/// AWS, and spares reading and parsing the system's 140 certificates on every cold start. The price: should Amazon ever
-/// sign its endpoints by a new root, the functions must be built again, or `AWS_CA_BUNDLE` set; the same goes for
-/// partitions and endpoints of other authorities, and for a company's inspecting proxy.
+/// The functions trust only these, and they are in the binary. So a certificate that another
+/// authority gives out by mistake cannot stand for AWS, and a cold start need not read and parse
+/// the system's 140 certificates. The price: if Amazon signs its endpoints by a new root, somebody
+/// must build the functions again or set `AWS_CA_BUNDLE`. The same is true for partitions and
+/// endpoints of other authorities, and for a company's inspecting proxy.
 const AMAZON_ROOTS: &str = include_str!("amazon-roots.pem");
 
 /// Reads the settings, with the one HTTP client of the project.
@@ -77,7 +79,7 @@ fn trust(variable: impl Fn(&str) -> Option<String>) -> Result<TlsContext, String
         .map_err(|e| format!("TLS cannot be set up: {e}"))
 }
 
-/// Reads a bundle and checks it: the HTTP client would end in a panic over a bad one.
+/// Reads a bundle and checks it, because the HTTP client panics if it is bad.
 fn read_bundle(path: &str) -> Result<Vec<u8>, String> {
     let bundle = std::fs::read(path).map_err(|e| e.to_string())?;
     let mut roots = RootCertStore::empty();

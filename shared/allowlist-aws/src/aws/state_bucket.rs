@@ -28,7 +28,7 @@ pub const DELETES_AT_ONCE: usize = 16;
 /// The state bucket.
 #[derive(Clone, Debug)]
 pub struct StateBucket {
-    /// Retries, but for the lease and for grants.
+    /// Retries, except for the lease and for grants.
     pub(super) client: OnFirstUse<aws_sdk_s3::Client>,
     pub(super) bucket: String,
     any_address: bool,
@@ -166,7 +166,7 @@ impl StateBucket {
                 match delete.customize().config_override(once).send().await {
                     Ok(_) => return Ok(()),
                     Err(e) => match ErrorKind::of(&e) {
-                        // Certainly not done: it may be made again.
+                        // Certainly not done, so it may be tried again.
                         ErrorKind::Throttled if tries < DELETE_TRIES => {
                             tokio::time::sleep(Duration::from_millis(100 << tries)).await;
                             tries += 1;
@@ -183,11 +183,11 @@ impl StateBucket {
                 }
             }
         };
-        // All of them, whatever becomes of one: each entry is off the list already.
+        // All of them, also after one has failed: each entry is off the list already.
         join_all(objects.iter().map(delete)).await.into_iter().collect()
     }
 
-    /// The text of a target's baseline, unchecked; `None` where there is none.
+    /// The text of a target's baseline, unchecked; `None` if there is none.
     ///
     /// # Errors
     /// [`Error::Aws`], [`Error::Throttled`].
@@ -195,7 +195,7 @@ impl StateBucket {
         self.text(&target.baseline_object()).await
     }
 
-    /// Saves a baseline where there is none. `false` when there is one already: it stays as it is.
+    /// Saves a baseline if there is none. `false` if there is one already: it stays as it is.
     ///
     /// # Errors
     /// [`Error::Aws`], [`Error::Throttled`].

@@ -48,7 +48,7 @@ pub(super) fn guards_the_functions(subject: &Subject<'_>) -> Vec<Hit> {
     attached.chain(bound).collect()
 }
 
-/// Somebody must be able to mend the gate from another address.
+/// Somebody must be able to repair the gate from another address.
 pub(super) fn no_way_in(subject: &Subject<'_>) -> Vec<Hit> {
     let locked = attachments(subject).is_some_and(|attachments| {
         let outside = attachments.administrators_outside.as_deref();

@@ -32,7 +32,7 @@ struct Condition<'a> {
 }
 
 impl Condition<'_> {
-    /// Whether the statement still applies where the key is absent.
+    /// Whether the statement still applies if the key is absent.
     fn applies_without_key(&self) -> bool {
         self.operator.ends_with("IfExists") || self.operator.contains("Not")
     }
@@ -62,7 +62,7 @@ fn texts(value: &Value) -> Vec<&str> {
     }
 }
 
-/// The conditions that exempt calls of services: the deny applies only where a service did not make the call.
+/// The conditions that exempt calls of services: the deny applies only if no service made the call.
 fn service_exemptions<'a>(statement: &Statement<'a>) -> Vec<Condition<'a>> {
     let mut found = conditions(statement, "aws:ViaAWSService");
     found.retain(|condition| condition.values == ["false"]);
@@ -196,7 +196,8 @@ pub fn exempts_data_planes(statement: &Value) -> Option<bool> {
     }
 }
 
-/// Some data planes are reached at private addresses. To refuse them or to let them through has a price each.
+/// Some data planes are reached at private addresses. Both to refuse them and to let them through
+/// has a price.
 pub(super) fn data_planes(subject: &Subject<'_>) -> Vec<Hit> {
     let hit = |statement: &Statement<'_>| match exempts_data_planes(statement.json) {
         Some(false) => Some(Hit::at(

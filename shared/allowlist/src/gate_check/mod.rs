@@ -52,7 +52,7 @@ pub struct Finding {
     pub rule: &'static str,
     /// How much it matters.
     pub severity: Severity,
-    /// The statement that it is about: its Sid, or its place where it has none.
+    /// The statement that it is about: its Sid, or its place if it has none.
     pub statement: Option<String>,
     /// What is wrong, and why that matters.
     pub reason: String,
@@ -65,7 +65,7 @@ pub struct Finding {
 pub struct Facts {
     /// A managed policy or a trust policy.
     pub kind: TargetKind,
-    /// Which statements are the gate; empty for all that could be.
+    /// The Sids of the statements that are the gate; empty for all that could be.
     pub sids: Vec<String>,
     /// Characters that IAM allows in the document.
     pub limit: usize,
@@ -73,12 +73,12 @@ pub struct Facts {
     pub now: i64,
     /// The networks on the list that were granted for a time; the others are permanent.
     pub granted: Vec<Network>,
-    /// Where the policy is in use; `None` where that is not known, and for trust policies.
+    /// Where the policy is in use; `None` if that is not known, and for trust policies.
     pub attachments: Option<Attachments>,
 }
 
 impl Facts {
-    /// What is known about a document that comes out of a file.
+    /// What is known about a document from a file.
     #[must_use]
     pub fn of_file(now: i64) -> Self {
         Self {
@@ -105,8 +105,8 @@ pub struct Attachments {
     pub boundary_of: Vec<String>,
     /// The roles of the two functions.
     pub function_roles: Vec<String>,
-    /// Users and roles with the policy `AdministratorAccess` that the gate does not guard; `None` where that is not
-    /// known.
+    /// Users and roles with the policy `AdministratorAccess` that the gate does not guard; `None`
+    /// if that is not known.
     pub administrators_outside: Option<Vec<String>>,
 }
 
