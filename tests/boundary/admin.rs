@@ -124,7 +124,7 @@ async fn single_entries_are_revoked_with_their_grants_and_nothing_else_changes()
     assert_eq!(
         script.world.lock().keys("grants/"),
         ["grants/51.44.71.80_32/bob.json", "grants/51.44.71.82_32/carol.json"],
-        "bob's network stays, for it is his too"
+        "bob's network stays, for they were granted it too"
     );
     let report = revoke(json!({ "revoke": [HOME, "7.7.7.7", "123.123.123.123"] })).await.unwrap();
     assert_eq!(

@@ -47,7 +47,13 @@ PRINCIPALS = {
     "root": f"arn:aws:iam::{ACCOUNT}:root",
 }
 EVERYBODY_ELSE = ["another-role", "another-user", "anna", "false-admin", "false-add-ip"]
-WRITES = ["s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion"]
+WRITES = [
+    "s3:PutObject",
+    "s3:DeleteObject",
+    "s3:DeleteObjectVersion",
+    "s3:ReplicateObject",
+    "s3:ReplicateDelete",
+]
 CREATE_ONLY = {"s3:if-none-match": "*"}
 
 

@@ -110,6 +110,7 @@ pub struct Player {
     pub requests: Requests,
     pub policies: String,
     pub share: usize,
+    pub cutoff: bool,
 }
 
 impl Player {
@@ -159,9 +160,16 @@ impl Player {
 
     async fn function(&self) -> Function {
         let share = self.share.to_string();
-        let variables =
-            [("POLICY_ARNS", self.policies.as_str()), ("MAX_GRANTS_PER_MEMBER", share.as_str())];
-        self.caller().function(add_config(&variables)).await
+        self.caller().function(add_config(&self.variables(&share))).await
+    }
+
+    fn variables<'v>(&'v self, share: &'v str) -> [(&'static str, &'v str); 3] {
+        let cutoff = if self.cutoff { "1" } else { "0" };
+        [
+            ("POLICY_ARNS", self.policies.as_str()),
+            ("MAX_GRANTS_PER_MEMBER", share),
+            ("CUTOFF_HOURS", cutoff),
+        ]
     }
 
     async fn add(&self, adds: &[Add]) {
@@ -198,9 +206,7 @@ impl Player {
 
     async fn reset(&self, event: Value) {
         let share = self.share.to_string();
-        let variables =
-            [("POLICY_ARNS", self.policies.as_str()), ("MAX_GRANTS_PER_MEMBER", share.as_str())];
-        match self.caller().reset(reset_config(&variables), event).await {
+        match self.caller().reset(reset_config(&self.variables(&share)), event).await {
             Ok(report) => {
                 let word = report["status"].as_str().unwrap();
                 self.requests.told(self.author, word);

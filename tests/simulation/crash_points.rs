@@ -10,6 +10,8 @@ use crate::start::{Begun, Start};
 const STEADY: Start = Start::later("b0 X", &[Begun::new("X", "al")]);
 const ENDED: Start = Start::later("b0 X", &[Begun::new("X", "al").until(0)]);
 
+const CUT_OFF: Start = Start::later("b0 X", &[Begun::new("X", "al").aged(4000)]);
+
 const fn add(member: &'static str, net: &'static str) -> Actor {
     Actor::Add(Add::new(member, net))
 }
@@ -17,7 +19,7 @@ const fn add(member: &'static str, net: &'static str) -> Actor {
 const REMOVE: Actor = Actor::Remove { member: "al", net: Some("X") };
 
 /// What happens, and how many points there are to crash at, at least.
-static CASES: [(Scenario, usize); 12] = [
+static CASES: [(Scenario, usize); 14] = [
     (Scenario::new("first add", Start::First, &[add("a", "A")]), 16),
     (Scenario::new("add", STEADY, &[add("a", "A")]), 14),
     (Scenario::new("renewal", STEADY, &[Actor::Add(Add::new("al", "X").minutes(30))]), 10),
@@ -30,6 +32,8 @@ static CASES: [(Scenario, usize); 12] = [
         16,
     ),
     (Scenario::new("reset", STEADY, &[Actor::Reset]), 14),
+    (Scenario::new("add after a cutoff", CUT_OFF, &[add("a", "A")]).cutoff(), 14),
+    (Scenario::new("expire after a cutoff", CUT_OFF, &[Actor::Expire]).cutoff(), 14),
     (Scenario::new("remove", STEADY, &[REMOVE]), 14),
     (Scenario::new("expire", ENDED, &[Actor::Expire]), 14),
     (Scenario::new("member removed", STEADY, &[Actor::RevokeMember("al")]), 16),

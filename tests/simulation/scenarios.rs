@@ -1,7 +1,5 @@
 //! Starting points: how the account is, and who does what in it. Ported from the model of the algorithm, whose seconds
 //! are minutes here: what ends at 103 ends after 5 or 6 minutes, the clock moves on by 8, and the rest ends later.
-//!
-//! Left out until the functions have a cutoff: "the oldest goes, the younger stays" and "the oldest is renewed".
 
 use crate::actors::{Actor, Add, Console};
 use crate::start::{Begun, Start};
@@ -18,11 +16,13 @@ pub struct Scenario {
     pub slow: bool,
     /// How many entries a member may have in force.
     pub share: usize,
+    /// Entries end an hour after they were given, and IAM enforces it.
+    pub cutoff: bool,
 }
 
 impl Scenario {
     pub const fn new(name: &'static str, start: Start, actors: &'static [Actor]) -> Self {
-        Self { name, start, actors, late: false, slow: false, share: 20 }
+        Self { name, start, actors, late: false, slow: false, share: 20, cutoff: false }
     }
 
     const fn late(self) -> Self {
@@ -31,6 +31,10 @@ impl Scenario {
 
     const fn slow(self) -> Self {
         Self { slow: true, ..self }
+    }
+
+    pub const fn cutoff(self) -> Self {
+        Self { cutoff: true, ..self }
     }
 
     const fn share(self, share: usize) -> Self {
@@ -117,8 +121,12 @@ const TWO_ENDS: Start =
 const TWO_AGES: Start =
     Start::later("b0 X Y", &[Begun::new("X", "al"), Begun::new("Y", "al").aged(40)]);
 
+/// X ends by the cutoff while the clock moves on, Y does not.
+const TWO_HOURS: Start =
+    Start::later("b0 X Y", &[Begun::new("X", "al").aged(3500), Begun::new("Y", "bo").aged(600)]);
+
 /// All of them.
-pub static SCENARIOS: [Scenario; 74] = [
+pub static SCENARIOS: [Scenario; 78] = [
     // Adds, resets, the console.
     scenario("two first adds", First, &[add("a", "A"), add("b", "B")]),
     scenario("first add and console", First, &[add("a", "A"), TAG]),
@@ -280,7 +288,7 @@ pub static SCENARIOS: [Scenario; 74] = [
         &[add("mal", "X"), RevokeMember("mal"), add("a", "A")],
     ),
     scenario(
-        "member removed, two of his wait",
+        "member removed, two of theirs wait",
         MINE,
         &[add("a", "A"), add("al", "X"), add("al", "W"), RevokeMember("al")],
     ),
@@ -339,6 +347,22 @@ pub static SCENARIOS: [Scenario; 74] = [
         &[add_for("al", "X", LATER), add("al", "W"), add("a", "A"), add("b", "B")],
     )
     .share(2),
+    // The cutoff.
+    scenario(
+        "cutoff: the oldest goes, the younger stays",
+        TWO_HOURS,
+        &[TICK, add("a", "A"), Expire],
+    )
+    .cutoff(),
+    scenario("cutoff: the oldest is renewed", TWO_HOURS, &[add("al", "X"), TICK, Expire]).cutoff(),
+    scenario("cutoff: adds, reset, console", TWO_HOURS, &[TICK, add("a", "A"), Reset, TAG])
+        .cutoff(),
+    scenario(
+        "cutoff: remove and another's add",
+        TWO_HOURS,
+        &[TICK, remove("bo", "Y"), add("a", "A")],
+    )
+    .cutoff(),
     // Rollback.
     scenario("rollback, add, remove", MINE, &[Rollback("v2"), add("a", "A"), remove("al", "X")]),
 ];

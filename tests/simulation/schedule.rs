@@ -163,6 +163,7 @@ impl<'s> Schedule<'s> {
             requests: self.requests.clone(),
             policies: self.policies.join(","),
             share: self.scenario.share,
+            cutoff: self.scenario.cutoff,
         };
         let arrived = self.gatekeeper.arrived.clone();
         let task = tokio::spawn(async move {

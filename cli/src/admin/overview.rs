@@ -2,7 +2,7 @@
 
 use allowlist::Target;
 use allowlist::gate_check::Severity;
-use allowlist::lease::{LEASE_OBJECT, LeaseRecord};
+use allowlist::lease_record::{LEASE_OBJECT, LeaseRecord};
 use allowlist::member_file::MEMBERS;
 use allowlist::time::rfc3339;
 use serde_json::{Value, json};

@@ -81,21 +81,21 @@ pub async fn handle(
     };
     let request = Request::new(&event, &deps.hosting, &deps.settings);
     match route(ctx, &event, &request, &deps.config).await {
-        Ok(Routed::Root) => {
+        Ok(RouteResult::Root) => {
             let network = source_network(&event, &deps.config).ok().map(String::from);
             (request.root(network.as_deref()), None)
         }
-        Ok(Routed::Page) => (request.page(), None),
-        Ok(Routed::Answer(answer, release)) => (answer.respond(&request), release),
-        Err(Rejected::Refusal(refusal)) => {
+        Ok(RouteResult::Page) => (request.page(), None),
+        Ok(RouteResult::Answer(answer, release)) => (answer.respond(&request), release),
+        Err(Rejection::Refusal(refusal)) => {
             report::refused(&refusal, &event);
             (refusal.answer().respond(&request), None)
         }
-        Err(Rejected::Unidentified(error)) => {
+        Err(Rejection::Unidentified(error)) => {
             report::unidentified(&error, &event);
             (Answer::failed_for_stranger(error.kind()).respond(&request), None)
         }
-        Err(Rejected::Failure(failure, caller)) => {
+        Err(Rejection::Failure(failure, caller)) => {
             report::failed(ctx, &failure, &caller).await;
             let is_stranger = caller.member.is_none() && http::status(failure.kind()) >= 500;
             let told = failure.errors.first().filter(|_| !is_stranger).map(Answer::failed);
@@ -107,7 +107,7 @@ pub async fn handle(
 }
 
 /// What a request is answered with.
-enum Routed {
+enum RouteResult {
     /// The caller's network, as the page or as JSON.
     Root,
     /// The page with its button.
@@ -117,7 +117,7 @@ enum Routed {
 }
 
 /// Why a request was not done.
-enum Rejected {
+enum Rejection {
     /// It was refused for its form or its key, or for what it asks.
     Refusal(Refusal),
     /// The function could not find out whose key it is.
@@ -136,12 +136,12 @@ struct Caller {
 }
 
 impl Caller {
-    fn failed(&self, failure: impl Into<PartialFailure>) -> Rejected {
-        Rejected::Failure(Box::new(failure.into()), self.clone())
+    fn failed(&self, failure: impl Into<PartialFailure>) -> Rejection {
+        Rejection::Failure(Box::new(failure.into()), self.clone())
     }
 }
 
-impl From<Refusal> for Rejected {
+impl From<Refusal> for Rejection {
     fn from(refusal: Refusal) -> Self {
         Self::Refusal(refusal)
     }
@@ -152,7 +152,7 @@ async fn route(
     event: &Event,
     request: &Request<'_>,
     config: &AddConfig,
-) -> Result<Routed, Rejected> {
+) -> Result<RouteResult, Rejection> {
     let (resource, method) = (event.resource(), event.method());
     let methods = match resource {
         "/" => "GET",
@@ -164,14 +164,14 @@ async fn route(
         return Err(Refusal::MethodNotAllowed(methods).into());
     }
     if resource == "/" {
-        return Ok(Routed::Root);
+        return Ok(RouteResult::Root);
     }
     if event.is_prefetch() {
         return Err(Refusal::Prefetch.into());
     }
     match request.decision() {
         Decision::Act => {}
-        Decision::ShowPage => return Ok(Routed::Page),
+        Decision::ShowPage => return Ok(RouteResult::Page),
         Decision::Refuse => return Err(Refusal::CrossSite.into()),
     }
     let (member, stored) = identify(ctx, event, config).await?;
@@ -186,7 +186,7 @@ async fn route(
         ("/status", member) => {
             let status = status(ctx, &stored, &caller.network, member.as_ref()).await;
             let status = status.map_err(|error| caller.failed(error))?;
-            Ok(Routed::Answer(
+            Ok(RouteResult::Answer(
                 report::status(&caller.network, &status, config.config.cutoff()),
                 None,
             ))
@@ -216,7 +216,7 @@ async fn removal(
     event: &Event,
     caller: &Caller,
     member: &Member,
-) -> Result<Routed, Rejected> {
+) -> Result<RouteResult, Rejection> {
     let all = event.parameter("all").is_some_and(|all| all == "true");
     let named = event.parameter("network").filter(|named| !named.is_empty());
     let network = match named {
@@ -237,7 +237,7 @@ async fn identify(
     ctx: Context<'_>,
     event: &Event,
     config: &AddConfig,
-) -> Result<(Option<Member>, StoredLease), Rejected> {
+) -> Result<(Option<Member>, StoredLease), Rejection> {
     let key = event.key();
     if key.is_none() && !config.open_access {
         return Err(Refusal::Unauthorized.into());
@@ -253,12 +253,12 @@ async fn identify(
             report::unusable_member_file(&error);
             return Err(Refusal::Unauthorized.into());
         }
-        answer => answer.map_err(Rejected::Unidentified)?,
+        answer => answer.map_err(Rejection::Unidentified)?,
     };
     if member.is_none() && !config.open_access {
         return Err(Refusal::Unauthorized.into());
     }
-    Ok((member, stored.map_err(Rejected::Unidentified)?))
+    Ok((member, stored.map_err(Rejection::Unidentified)?))
 }
 
 /// How long the entry is asked for, in seconds; `None`: until the next reset.
@@ -280,8 +280,8 @@ fn check(network: Network, config: &AddConfig) -> Result<(), NetworkError> {
 }
 
 /// The network that is asked for, before it is checked.
-fn network(event: &Event, config: &AddConfig) -> Result<Network, Rejected> {
-    let unreadable = |error: NetworkError| Rejected::Refusal(Refusal::BadIp(error));
+fn network(event: &Event, config: &AddConfig) -> Result<Network, Rejection> {
+    let unreadable = |error: NetworkError| Rejection::Refusal(Refusal::BadIp(error));
     Ok(match event.parameter("ip").filter(|ip| !ip.is_empty()) {
         Some(_) if !config.explicit_ip => return Err(Refusal::ExplicitIpDisabled.into()),
         Some(text) => match text.parse() {

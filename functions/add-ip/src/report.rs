@@ -3,8 +3,8 @@
 use allowlist::notice::{Addition, Notice};
 use allowlist::time::rfc3339;
 use allowlist::{Config, Error, GrantKey, Member, Network};
-use allowlist_aws::flow::add::AddReport;
 use allowlist_aws::flow::lease::Release;
+use allowlist_aws::flow::reads::AddReport;
 use allowlist_aws::flow::remove::RemoveReport;
 use allowlist_aws::flow::status::Status;
 use allowlist_aws::flow::{Context, PartialFailure, TargetOutcome};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::event::Event;
 use crate::http::{self, Answer, Refusal};
-use crate::{Caller, Routed};
+use crate::{Caller, RouteResult};
 
 /// When an entry that was granted at that time ends by itself, as answers show it. An entry without
 /// a grant has no end.
@@ -38,7 +38,7 @@ pub(crate) async fn added(
     caller: &Caller,
     report: AddReport,
     ends: Option<String>,
-) -> Routed {
+) -> RouteResult {
     let status = if report.added { "added" } else { "already_allowed" };
     let asked = caller.network.to_string();
     log(caller, &asked, &report.targets, ("added", "already_allowed"), ends.as_deref());
@@ -50,11 +50,15 @@ pub(crate) async fn added(
         "targets": targets(&report.targets, "added"),
     });
     let release = notify(ctx, &report.targets, "added", report.release).await;
-    Routed::Answer(Answer::ok(body), release.map(Box::new))
+    RouteResult::Answer(Answer::ok(body), release.map(Box::new))
 }
 
 /// The answer to a removal.
-pub(crate) async fn removed(ctx: Context<'_>, caller: &Caller, report: RemoveReport) -> Routed {
+pub(crate) async fn removed(
+    ctx: Context<'_>,
+    caller: &Caller,
+    report: RemoveReport,
+) -> RouteResult {
     let status = if report.removed.is_empty() { "unchanged" } else { "removed" };
     let networks: Vec<String> = report.removed.iter().map(Network::to_string).collect();
     let asked = if networks.is_empty() { caller.network.to_string() } else { networks.join(" ") };
@@ -71,7 +75,7 @@ pub(crate) async fn removed(ctx: Context<'_>, caller: &Caller, report: RemoveRep
         "targets": targets(&report.targets, "removed"),
     });
     let release = notify(ctx, &report.targets, "removed", report.release).await;
-    Routed::Answer(Answer::ok(body), release.map(Box::new))
+    RouteResult::Answer(Answer::ok(body), release.map(Box::new))
 }
 
 /// The answer to a question.

@@ -30,14 +30,14 @@ pub struct TargetRules<'a> {
 
 /// The networks of the grants that count.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Granted {
+pub struct GrantedNetworks {
     /// The networks, oldest grant first, each once.
     networks: Vec<Network>,
     /// When IAM itself is to refuse all of them, in seconds since 1970; `None` without a cutoff.
     cutoff: Option<i64>,
 }
 
-impl Granted {
+impl GrantedNetworks {
     /// The networks of `grants`. With a cutoff of so many seconds they end that long after the newest was given.
     #[must_use]
     pub fn new(grants: &[Grant], cutoff: Option<i64>) -> Self {
@@ -68,7 +68,7 @@ pub enum Edit {
         /// The caller's own network.
         own: Network,
         /// The networks of all grants that count, `own` included.
-        granted: Granted,
+        granted: GrantedNetworks,
         /// Networks whose grants have ended. With a cutoff they go off the list: IAM would let them
         /// in until the new date.
         ended: Vec<Network>,
@@ -76,21 +76,21 @@ pub enum Edit {
     /// The whole document goes back to the baseline, with the granted networks on its list.
     Reset {
         /// What was granted since the reset began.
-        granted: Granted,
+        granted: GrantedNetworks,
     },
     /// Takes networks off the list, except permanent and granted ones.
     Cut {
         /// What is taken away.
         ended: Vec<Network>,
         /// What remains granted.
-        granted: Granted,
+        granted: GrantedNetworks,
     },
     /// An older document comes back with the baseline's list and the granted networks on it.
     Rollback {
         /// The older document.
         older: Document,
         /// What is granted.
-        granted: Granted,
+        granted: GrantedNetworks,
     },
 }
 
@@ -124,7 +124,7 @@ fn add(
     rules: &TargetRules<'_>,
     base: &Document,
     own: &Network,
-    granted: &Granted,
+    granted: &GrantedNetworks,
     ended: &[Network],
 ) -> Result<Document, Error> {
     let mut new = without_cutoff(base);
@@ -149,7 +149,7 @@ fn cut(
     rules: &TargetRules<'_>,
     base: &Document,
     ended: &[Network],
-    granted: &Granted,
+    granted: &GrantedNetworks,
 ) -> Result<Document, Error> {
     let base = without_cutoff(base);
     let gate = Gate::find(&base, rules.sids)?;
@@ -178,7 +178,11 @@ impl TargetRules<'_> {
     }
 
     /// The ended networks that are not permanent and not granted.
-    fn unneeded(&self, ended: &[Network], granted: &Granted) -> Result<Vec<Network>, Error> {
+    fn unneeded(
+        &self,
+        ended: &[Network],
+        granted: &GrantedNetworks,
+    ) -> Result<Vec<Network>, Error> {
         let Baseline { document, gate: permanent, .. } = self.baseline()?;
         let permanent = permanent.entries(document);
         let permanent = permanent.iter().filter_map(|entry| entry.network.as_ref());
@@ -191,7 +195,7 @@ impl TargetRules<'_> {
         &self,
         mut document: Document,
         gate: &Gate,
-        granted: &Granted,
+        granted: &GrantedNetworks,
     ) -> Result<Document, Error> {
         let size = self.with_copies(&document, gate, granted)?.size();
         let listed = gate.coverage(&document);
@@ -205,7 +209,7 @@ impl TargetRules<'_> {
         &self,
         document: &Document,
         gate: &Gate,
-        granted: &Granted,
+        granted: &GrantedNetworks,
     ) -> Result<Document, Error> {
         let has_cutoff = self.target.kind() == TargetKind::Policy && gate.has_deny(document);
         let Some(until) = granted.cutoff.filter(|_| has_cutoff) else {

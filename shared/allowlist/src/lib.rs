@@ -14,7 +14,7 @@ pub mod gate;
 pub mod gate_check;
 pub mod grant;
 pub mod invariant;
-pub mod lease;
+pub mod lease_record;
 pub mod member_file;
 pub mod network;
 pub mod new_gate;

@@ -58,7 +58,7 @@ fn may_end(
     let ends = |request: &Request, add: Add| {
         case.end(request, add).flatten().is_some_and(|end| now >= end)
     };
-    if ends(request, add) {
+    if ends(request, add) || case.is_over(request, add, now) {
         return true;
     }
     case.requests.iter().filter(|other| other.author != request.author).any(|other| {

@@ -96,6 +96,7 @@ pub fn what_went_stays_away(case: &Case<'_>, history: &History<'_>, found: &mut 
                         let ends = case.newest_ends(&((*entry).to_owned(), member));
                         let mut ends = ends.into_iter();
                         ends.all(|end| end.is_some_and(|end| end <= request.start_second()))
+                            || case.is_cut_off(entry, member, request.start_second())
                     });
                     (ended && !asked(start)).then_some("what has ended")
                 }

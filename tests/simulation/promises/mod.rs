@@ -17,7 +17,7 @@ use crate::actors::{Actor, Add};
 use crate::outcome::{Outcome, Request};
 use crate::scenarios::Scenario;
 use crate::schedule::REPAIR;
-use crate::start::net;
+use crate::start::{Begun, net};
 
 use history::History;
 
@@ -37,6 +37,7 @@ pub fn violations(scenario: &Scenario, outcome: &Outcome) -> Vec<String> {
         state::limits_hold(&history, &mut found);
         state::shares_hold(&case, &history, &mut found);
         state::grants_decide(&case, &history, &mut found);
+        state::cutoff_holds(&case, &history, &mut found);
         state::baseline_is_clean(&case, arn, &mut found);
     }
     case.repairs_work(&mut found);
@@ -45,6 +46,9 @@ pub fn violations(scenario: &Scenario, outcome: &Outcome) -> Vec<String> {
     found.dedup();
     found
 }
+
+/// How long an entry is in force where there is a cutoff, in seconds.
+const CUTOFF: i64 = 3600;
 
 /// One entry of one member.
 type Entry = (String, &'static str);
@@ -147,6 +151,29 @@ impl<'o> Case<'o> {
         let grant = begun.find(|grant| grant.net == name && grant.member == member)?;
         let minutes = i64::try_from(grant.ends?).unwrap();
         Some(self.outcome.began + 60 * minutes)
+    }
+
+    /// Whether a grant that was there at the start is over by the cutoff, and its member asked for no other.
+    fn is_cut_off(&self, entry: &str, member: &str, now: i64) -> bool {
+        let mut begun = self.scenario.start.grants().iter();
+        let grant = begun.find(|grant| net(grant.net) == entry && grant.member == member);
+        let asked = self.adds().any(|(_, add)| net(add.net) == entry && add.member == member);
+        let over = |grant: &Begun| now >= self.given(grant) + CUTOFF;
+        self.scenario.cutoff && !asked && grant.is_some_and(over)
+    }
+
+    /// Whether the cutoff may have ended what a request was answered for: its own grant, or the one it found.
+    fn is_over(&self, request: &Request, add: Add, now: i64) -> bool {
+        let mut begun = self.scenario.start.grants().iter();
+        let found = begun.find(|grant| grant.net == add.net);
+        let found = found.filter(|_| request.word_is(&["already_allowed"]));
+        let given = found.map_or_else(|| request.start_second(), |grant| self.given(grant));
+        self.scenario.cutoff && now >= given + CUTOFF
+    }
+
+    /// When a grant was given that was there at the start.
+    fn given(&self, grant: &Begun) -> i64 {
+        self.outcome.began - i64::try_from(grant.age).unwrap()
     }
 
     /// The entries that need no grant: the baseline's, and what people wrote.

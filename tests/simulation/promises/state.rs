@@ -10,7 +10,7 @@ use crate::outcome::second;
 use crate::start::{Start, net};
 
 use super::history::{Edit, History, View};
-use super::{Case, Entry};
+use super::{CUTOFF, Case, Entry};
 
 /// What somebody saved after the last reset is in force in the end.
 pub fn edits_survive(case: &Case<'_>, history: &History<'_>, found: &mut Vec<String>) {
@@ -74,7 +74,8 @@ pub fn limits_hold(history: &History<'_>, found: &mut Vec<String>) {
             ));
         }
         let document = policy.document();
-        let twice = |entry: &String| document.matches(&format!("\"{entry}\"")).count() > 1;
+        let list = document.split_once("aws:SourceIp").unwrap().1.split_once(']').unwrap().0;
+        let twice = |entry: &String| list.matches(&format!("\"{entry}\"")).count() > 1;
         if view.entries.iter().any(twice) {
             found.push("limits: an entry stands twice".to_owned());
         }
@@ -160,10 +161,50 @@ pub fn grants_decide(case: &Case<'_>, history: &History<'_>, found: &mut Vec<Str
                 "grants: {member}'s newest request for {network} does not decide its end"
             ));
         }
-        let lives = newest.iter().all(|left| left.end.is_none_or(|end| now < end));
+        let lives = newest.iter().all(|left| {
+            let is_cut_off = case.scenario.cutoff && now >= left.modified + CUTOFF;
+            left.end.is_none_or(|end| now < end) && !is_cut_off
+        });
         let held = left.keys().filter(|(_, other)| other == member).count();
         if lives && held <= case.scenario.share && !in_force.contains(network) {
             found.push(format!("grants: {member}'s for {network} is not applied by the next add"));
+        }
+    }
+}
+
+/// With a cutoff each document with granted entries says itself when IAM ends them: at most an hour after the newest was
+/// given, and never while one of them lives. What was over a while ago is off the list after the next add.
+pub fn cutoff_holds(case: &Case<'_>, history: &History<'_>, found: &mut Vec<String>) {
+    if !case.scenario.cutoff {
+        return;
+    }
+    let free = case.free(history);
+    for view in history.views.iter().filter(|view| view.moment.cause == Cause::Write) {
+        let granted = view.entries.difference(&free).count();
+        let json: Value = serde_json::from_str(view.moment.policy.document()).unwrap();
+        let copy =
+            json["Statement"].as_array().unwrap().iter().find(|s| s["Sid"] == "IpGateCutoff");
+        let Some(copy) = copy else {
+            if granted > 0 {
+                found.push(format!("cutoff: step {} has none", view.from));
+            }
+            continue;
+        };
+        let permanent = serde_json::json!([net("b0")]);
+        let date = copy["Condition"]["DateGreaterThan"]["aws:CurrentTime"].as_str().unwrap();
+        let until = allowlist::time::parse_seconds(date).unwrap();
+        let written = second(view.at);
+        let is_in_time = (written - 30..=written + CUTOFF).contains(&until);
+        if copy["Condition"]["NotIpAddress"]["aws:SourceIp"] != permanent || !is_in_time {
+            found.push(format!("cutoff: step {} has {copy}", view.from));
+        }
+    }
+    let now = second(case.outcome.repaired_at);
+    let left = grants(case);
+    for entry in history.at(case.outcome.repaired).entries.difference(&free) {
+        let mut own = left.iter().filter(|((network, _), _)| network == entry);
+        if !own.any(|(_, objects)| objects.iter().any(|left| now < left.modified + CUTOFF + 60)) {
+            found.push(format!("cutoff: {entry} is over, and on the list after the next add"));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use allowlist::error::Error;
 use allowlist::invariant::{Invariant, holds};
-use allowlist::lease::{LEASE, LEASE_OBJECT, LeaseRecord};
+use allowlist::lease_record::{LEASE, LEASE_OBJECT, LeaseRecord};
 use allowlist::time::rfc3339;
 use aws_sdk_s3::config::ConfigBag;
 use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;

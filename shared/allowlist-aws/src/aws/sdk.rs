@@ -53,7 +53,7 @@ pub async fn load(variable: impl Fn(&str) -> Option<String>) -> Result<SdkConfig
         .credentials_provider(SharedCredentialsProvider::new(
             EnvironmentVariableCredentialsProvider::new(),
         ))
-        .http_client(Unchecked(http))
+        .http_client(UncheckedClient(http))
         .sleep_impl(TokioSleep::new())
         .use_fips(set("AWS_USE_FIPS_ENDPOINT"))
         .use_dual_stack(set("AWS_USE_DUALSTACK_ENDPOINT"))
@@ -92,9 +92,9 @@ fn read_bundle(path: &str) -> Result<Vec<u8>, String> {
 /// The HTTP client without its check of every SDK client's settings, which would read the trusted roots once for each of
 /// them at start, only to throw them away again.
 #[derive(Debug)]
-struct Unchecked(SharedHttpClient);
+struct UncheckedClient(SharedHttpClient);
 
-impl HttpClient for Unchecked {
+impl HttpClient for UncheckedClient {
     fn http_connector(
         &self,
         settings: &HttpConnectorSettings,

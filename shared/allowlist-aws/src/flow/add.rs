@@ -3,7 +3,7 @@
 use allowlist::error::Error;
 use allowlist::grant::{Grant, GrantKey};
 use allowlist::invariant::{Invariant, holds};
-use allowlist::lease::Writer;
+use allowlist::lease_record::Writer;
 use allowlist::target::Target;
 use futures_util::future::join;
 
@@ -12,24 +12,12 @@ use super::lease::{Candidate, Release, Turn, delete_grants};
 use super::plan::Plan;
 use super::publication::{Publication, with_intents};
 use super::publish::publish;
-use super::reads::{already_allowed, served};
+use super::reads::{AddReport, already_allowed, served};
+use super::refuse::Adder;
 use super::view::{TargetView, View};
-use super::{Context, PartialFailure, TargetOutcome, report_foreign_objects};
+use super::{Context, PartialFailure, report_foreign_objects};
 use crate::aws::lease::{Lease, StoredLease};
 use crate::join::try_join_all;
-
-/// What an add has come to.
-#[derive(Debug)]
-pub struct AddReport {
-    /// On every target, in the order of the settings.
-    pub targets: Vec<TargetOutcome>,
-    /// The network was not in force on all of them before.
-    pub added: bool,
-    /// When the caller's own grant was given, in seconds since 1970; `None` where the network is in without one.
-    pub granted_at: Option<i64>,
-    /// What is left to do after the answer.
-    pub release: Option<Release>,
-}
 
 /// ADD: `key` is the grant to put.
 ///
@@ -68,15 +56,6 @@ pub async fn add(
             Err(error.into())
         }
     }
-}
-
-/// One add after READS.
-#[derive(Clone, Copy)]
-pub(super) struct Adder<'a> {
-    pub(super) ctx: Context<'a>,
-    pub(super) key: &'a GrantKey,
-    /// The very grant was there before.
-    pub(super) had_grant: bool,
 }
 
 impl<'a> Adder<'a> {

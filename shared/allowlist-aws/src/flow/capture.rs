@@ -8,7 +8,7 @@ use allowlist::error::Error;
 use allowlist::gate::Gate;
 use allowlist::grant::Grant;
 use allowlist::invariant::{Invariant, holds};
-use allowlist::lease::recorded_version;
+use allowlist::lease_record::recorded_version;
 use allowlist::target::{Target, TargetKind};
 use allowlist::versions::VersionId;
 

@@ -4,19 +4,18 @@ use std::collections::HashSet;
 
 use allowlist::baseline::Baseline;
 use allowlist::document::Document;
-use allowlist::edit::{Edit, Granted, networks_by_age};
+use allowlist::edit::{Edit, GrantedNetworks, networks_by_age};
 use allowlist::error::Error;
 use allowlist::grant::{Grant, GrantKey, Member, newest_of_each_entry};
 use allowlist::invariant::{Invariant, holds};
-use allowlist::lease::{LeaseRecord, Writer};
+use allowlist::lease_record::{LeaseRecord, Writer};
 use allowlist::network::Network;
 use allowlist::target::Target;
 
-use super::gap::MergeBase;
 use super::lease::{Candidate, Release, Turn, delete_grants, renew};
 use super::publication::{Publication, targets_after};
 use super::publish::publish;
-use super::view::{View, counted, networks, usable_baseline};
+use super::view::{MergeBase, View, counted, networks, usable_baseline};
 use super::{Context, PartialFailure, TargetOutcome, report_foreign_objects};
 use crate::Boxed;
 use crate::aws::lease::{Lease, StoredLease};
@@ -31,7 +30,7 @@ pub enum Cut {
     Expire,
     /// Entries of one member, or all of theirs.
     Remove(Member, Option<Network>),
-    /// These networks, whoever was granted them; entries that were added by hand too.
+    /// These networks, with the grants of every member; entries that were added by hand too.
     RevokeNetworks(Vec<Network>),
     /// Everything of a member who was removed.
     RevokeMember(Member),
@@ -82,7 +81,7 @@ impl Cut {
         chosen.into_iter().cloned().collect()
     }
 
-    fn edit(&self, ended: &[Grant], granted: Granted) -> Edit {
+    fn edit(&self, ended: &[Grant], granted: GrantedNetworks) -> Edit {
         match self {
             Self::Reset => Edit::Reset { granted },
             Self::Rollback(older) => Edit::Rollback { older: older.clone(), granted },
@@ -141,7 +140,7 @@ pub fn cut<'f>(
                 return Ok(nothing(listing.grants));
             }
         }
-        if dry_run { rehearse(ctx, targets, cut).await } else { execute(ctx, targets, cut).await }
+        if dry_run { preview(ctx, targets, cut).await } else { execute(ctx, targets, cut).await }
     })
 }
 
@@ -151,7 +150,7 @@ fn nothing(remaining: Vec<Grant>) -> CutReport {
 }
 
 /// Tells what [`execute`] would do.
-async fn rehearse(
+async fn preview(
     ctx: Context<'_>,
     targets: &[&Target],
     cut: &Cut,
@@ -291,7 +290,7 @@ impl<'a> CutPlan<'a> {
         let is_ended = |grant: &Grant| ended.iter().any(|end| end.key == grant.key);
         let remaining: Vec<Grant> = grants.iter().filter(|g| !is_ended(g)).cloned().collect();
         let mut plan = Self {
-            edit: Edit::Reset { granted: Granted::default() },
+            edit: Edit::Reset { granted: GrantedNetworks::default() },
             publications: Vec::new(),
             ended,
             remaining,
@@ -331,7 +330,7 @@ impl<'a> CutPlan<'a> {
         } else {
             live.into_iter().filter(|grant| listed.contains(&grant.key.network)).collect()
         };
-        plan.edit = cut.edit(&plan.ended, Granted::new(&live, ctx.config.cutoff()));
+        plan.edit = cut.edit(&plan.ended, GrantedNetworks::new(&live, ctx.config.cutoff()));
         plan.remaining.clone_from(&live);
         for (view, baseline, base) in looked_at {
             plan.baselines.push(baseline.clone());

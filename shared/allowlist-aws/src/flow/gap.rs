@@ -5,30 +5,17 @@ use std::time::Duration;
 use allowlist::document::Document;
 use allowlist::error::Error;
 use allowlist::invariant::{Invariant, holds};
-use allowlist::lease::{Intent, recorded_version};
+use allowlist::lease_record::{Intent, recorded_version};
 use allowlist::target::Target;
 use allowlist::versions::VersionId;
 use tokio::time::Instant;
 
-use super::view::{TargetView, is_recent};
+use super::view::{MergeBase, TargetView, is_recent};
 use super::{Context, pause};
 use crate::aws::lease::Clock;
 
 /// How long a version in a gap that another function left is asked for.
 const INHERITED_GAP: Duration = Duration::from_secs(1);
-
-/// The document to build on.
-#[derive(Debug)]
-pub struct MergeBase {
-    /// The document.
-    pub document: Document,
-    /// Publish even when nothing seems to differ: what is in force may not be what IAM showed.
-    pub force: bool,
-    /// Somebody else's version, if the document is from one that another function has overtaken.
-    pub merged: Option<VersionId>,
-    /// A version that another function may have overtaken, and that cannot be read yet.
-    pub unread: Option<VersionId>,
-}
 
 impl TargetView<'_> {
     /// BASE: what is in force, or, where a function died or could not verify its write, what stood before that write.

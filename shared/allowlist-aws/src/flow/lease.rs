@@ -6,7 +6,7 @@ use std::time::Duration;
 use allowlist::error::Error;
 use allowlist::grant::{GrantKey, is_void};
 use allowlist::invariant::{Invariant, holds};
-use allowlist::lease::{LeaseRecord, RENEW_BELOW, TargetRecord, Writer};
+use allowlist::lease_record::{LeaseRecord, RENEW_BELOW, TargetRecord, Writer};
 use allowlist::target::Target;
 use allowlist::versions::KnownVersions;
 use tokio::time::Instant;

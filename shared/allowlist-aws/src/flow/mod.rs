@@ -15,7 +15,8 @@
 //! RELEASE  prune to four; lease.json with what was written and whom it serves; unknown writes: let it run out
 //!
 //! ADD      READS answers | refuse | put the grant and TAKE at once, else wait: served, removed or our turn
-//!          after a wait: VIEW, BASE, COUNT anew; PUBLISH; drop older objects of the entry; answer; RELEASE
+//!          after a wait: VIEW, BASE, COUNT anew; a role's first baseline; PUBLISH; a policy's first baseline;
+//!          drop older objects of the entry, and what is over a share; answer; RELEASE
 //! CUT      TAKE as a cut; VIEW, BASE; PUBLISH without what ends and with every live grant;
 //!          lease.json without intents; delete the grants; answer; RELEASE
 //! ```

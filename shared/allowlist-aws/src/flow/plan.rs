@@ -3,20 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use allowlist::baseline::Baseline;
-use allowlist::edit::{Edit, Granted};
+use allowlist::edit::{Edit, GrantedNetworks};
 use allowlist::error::Error;
 use allowlist::gate::Gate;
 use allowlist::grant::{Grant, GrantKey, Member, is_void, last_end, newest_of_each_entry};
-use allowlist::lease::LeaseRecord;
+use allowlist::lease_record::LeaseRecord;
 use allowlist::network::Network;
 use allowlist::notice::Addition;
 use allowlist::target::TargetKind;
 use allowlist::time::rfc3339;
 
 use super::capture::may_capture;
-use super::gap::MergeBase;
 use super::publication::Publication;
-use super::view::{TargetView, counted, networks};
+use super::view::{MergeBase, TargetView, counted, networks};
 use super::{Context, TargetOutcome};
 use crate::aws::lease::Lease;
 
@@ -58,7 +57,7 @@ impl<'a> Plan<'a> {
         if !counted.iter().any(|grant| grant.key == *own) {
             return Err(not_counted(ctx, own, &counted));
         }
-        let granted = Granted::new(&counted, ctx.config.cutoff());
+        let granted = GrantedNetworks::new(&counted, ctx.config.cutoff());
         let cutoff = ctx.config.cutoff();
         let over = newest_of_each_entry(&grants).into_iter();
         let over = over.filter(|grant| grant.has_ended(now, cutoff));

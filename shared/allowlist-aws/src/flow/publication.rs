@@ -7,13 +7,12 @@ use allowlist::edit::{Difference, Edit, TargetRules, difference};
 use allowlist::error::Error;
 use allowlist::grant::Grant;
 use allowlist::invariant::{Invariant, holds};
-use allowlist::lease::{Intent, TargetRecord, Writer};
+use allowlist::lease_record::{Intent, TargetRecord, Writer};
 use allowlist::target::Target;
 use allowlist::versions::{KnownVersions, VersionId, Versions};
 
 use super::TargetOutcome;
-use super::gap::MergeBase;
-use super::view::{Current, TargetView};
+use super::view::{Current, MergeBase, TargetView};
 use crate::aws::lease::Lease;
 
 /// How many replaced documents of a role are remembered: more than are written while IAM lags.
@@ -261,7 +260,7 @@ impl<'a> Publication<'a> {
                     base: last.clone(),
                     ..intent.clone()
                 };
-                // A write that may still land stays noted: whoever meets its version knows that it is ours.
+                // A write that may still land stays noted, so that the one who meets its version knows that it is ours.
                 let strays = self.intents.iter().map(stray).collect::<Vec<_>>();
                 TargetRecord {
                     last_at: now,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use allowlist::edit::Edit;
 use allowlist::error::Error;
-use allowlist::lease::Writer;
+use allowlist::lease_record::Writer;
 
 use super::Context;
 use super::lease::{must_renew, renew};

@@ -3,14 +3,27 @@
 use allowlist::error::Error;
 use allowlist::grant::{Grant, GrantKey, Member, is_void};
 use allowlist::invariant::{Invariant, holds};
-use allowlist::lease::LeaseRecord;
+use allowlist::lease_record::LeaseRecord;
 use allowlist::target::Target;
 use futures_util::future::join;
 
-use super::add::AddReport;
+use super::lease::Release;
 use super::view::{Admission, TargetView};
 use super::{Context, TargetOutcome};
 use crate::aws::lease::StoredLease;
+
+/// What an add has come to.
+#[derive(Debug)]
+pub struct AddReport {
+    /// On every target, in the order of the settings.
+    pub targets: Vec<TargetOutcome>,
+    /// The network was not in force on all of them before.
+    pub added: bool,
+    /// When the caller's own grant was given, in seconds since 1970; `None` where the network is in without one.
+    pub granted_at: Option<i64>,
+    /// What is left to do after the answer.
+    pub release: Option<Release>,
+}
 
 /// Who the caller is, with the lease read beside it. S3 only: a stranger never causes an IAM call.
 /// `object` names the member's file; without one nobody is looked up.

@@ -1,13 +1,23 @@
 //! What an add leaves behind that is refused, or whose fate is not known.
 
 use allowlist::error::Error;
+use allowlist::grant::GrantKey;
 use allowlist::invariant::{Invariant, holds};
 
-use super::add::Adder;
+use super::Context;
 use super::lease::{Release, renew};
 use super::plan::Plan;
 use super::publication::{Publication, targets_after};
 use crate::aws::lease::Lease;
+
+/// One add after READS.
+#[derive(Clone, Copy)]
+pub(super) struct Adder<'a> {
+    pub(super) ctx: Context<'a>,
+    pub(super) key: &'a GrantKey,
+    /// The very grant was there before.
+    pub(super) had_grant: bool,
+}
 
 impl Adder<'_> {
     /// The fate of a delete is not known: the lease runs out by itself, so that nobody works while it may land.

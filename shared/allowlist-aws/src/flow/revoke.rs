@@ -1,5 +1,5 @@
 //! An administrator takes entries back before their time: named networks, or everything of one member. An entry stays
-//! where another grant or the baseline has it.
+//! if the baseline or a grant that is not revoked has it.
 
 use allowlist::grant::Member;
 use allowlist::network::Network;

@@ -11,13 +11,12 @@ use allowlist::error::Error;
 use allowlist::gate::Gate;
 use allowlist::grant::{CountRules, Grant, count};
 use allowlist::invariant::{Invariant, holds};
-use allowlist::lease::{LeaseRecord, NOT_VISIBLE_YET, TargetRecord};
+use allowlist::lease_record::{LeaseRecord, NOT_VISIBLE_YET, TargetRecord};
 use allowlist::network::Network;
 use allowlist::target::{Target, TargetKind};
 use allowlist::versions::{VersionId, Versions};
 use futures_util::future::{join, try_join};
 
-use super::gap::MergeBase;
 use super::{Context, TargetOutcome, pause};
 use crate::Boxed;
 use crate::aws::lease::Clock;
@@ -61,6 +60,19 @@ pub struct Current {
     pub versions: Option<Versions>,
     /// It reaches what `lease.json` says was written last. If not, a person has deleted that version.
     pub is_certain: bool,
+}
+
+/// The document to build on.
+#[derive(Debug)]
+pub struct MergeBase {
+    /// The document.
+    pub document: Document,
+    /// Publish even when nothing seems to differ: what is in force may not be what IAM showed.
+    pub force: bool,
+    /// Somebody else's version, if the document is from one that another function has overtaken.
+    pub merged: Option<VersionId>,
+    /// A version that another function may have overtaken, and that cannot be read yet.
+    pub unread: Option<VersionId>,
 }
 
 impl Current {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use allowlist::document::Document;
 use allowlist::error::Error;
 use allowlist::invariant::{Invariant, holds};
-use allowlist::lease::RENEW_BELOW;
+use allowlist::lease_record::RENEW_BELOW;
 use allowlist::versions::{KnownVersions, VersionId};
 use tokio::time::Instant;
 

@@ -1,7 +1,7 @@
 //! One table: document in, copies out, and back again.
 
 use super::*;
-use crate::edit::{Edit, Granted, TargetRules};
+use crate::edit::{Edit, GrantedNetworks, TargetRules};
 use crate::{Grant, GrantKey, Target, baseline::Baseline};
 
 const UNTIL: i64 = 1_800_003_600;
@@ -145,7 +145,7 @@ fn the_cutoff_follows_the_newest_grant_and_goes_with_the_last() {
     let base = parse(&format!(r#"{{"Statement":[{}]}}"#, gate("A", r#"["1.1.1.1"]"#, "")));
     let own = "9.9.9.0".parse().unwrap();
     let add = |times: &[i64], base: &Document| {
-        let granted = Granted::new(&grants(times), Some(3600));
+        let granted = GrantedNetworks::new(&grants(times), Some(3600));
         Edit::Add { own, granted, ended: Vec::new() }.apply(&rules, base).unwrap()
     };
     let first = add(&[1_800_000_000], &base);
@@ -153,7 +153,7 @@ fn the_cutoff_follows_the_newest_grant_and_goes_with_the_last() {
     let second = add(&[1_800_000_000, 1_800_003_600], &first);
     assert!(second.render().contains("2027-01-15T10:00:00Z"), "{}", second.render());
     assert_eq!(second.render().matches(CUTOFF_SID).count(), 1);
-    let none = Granted::new(&[], Some(3600));
+    let none = GrantedNetworks::new(&[], Some(3600));
     let ended = vec!["9.9.9.0".parse().unwrap(), "9.9.9.1".parse().unwrap()];
     let last = Edit::Cut { ended, granted: none }.apply(&rules, &second).unwrap();
     assert_eq!(last, base);
@@ -164,7 +164,7 @@ fn the_size_of_the_copies_counts() {
     let target = Target::policy("arn:aws:iam::111122223333:policy/gate").unwrap();
     let mut rules = rules(&target);
     let base = parse(&format!(r#"{{"Statement":[{}]}}"#, gate("A", r#"["1.1.1.1"]"#, "")));
-    let granted = Granted::new(&grants(&[1_800_000_000]), Some(3600));
+    let granted = GrantedNetworks::new(&grants(&[1_800_000_000]), Some(3600));
     let edit = Edit::Add { own: "9.9.9.0".parse().unwrap(), granted, ended: Vec::new() };
     rules.limit = edit.apply(&rules, &base).unwrap().size();
     edit.apply(&rules, &base).unwrap();

@@ -23,8 +23,8 @@ fn grant(network: &str, granted_at: i64) -> Grant {
     Grant { key, granted_at }
 }
 
-fn granted(grants: &[Grant]) -> Granted {
-    Granted::new(grants, None)
+fn granted(grants: &[Grant]) -> GrantedNetworks {
+    GrantedNetworks::new(grants, None)
 }
 
 fn policy() -> Target {
