@@ -1,7 +1,7 @@
 //! The cutoff: IAM itself ends temporary entries, also if the functions never run again.
 
 use fakes::Answer;
-use fakes::invoke::{add_event_for, expire_event, rollback_event, status_event};
+use fakes::invoke::{add_event_for, expire_event, remove_event, rollback_event, status_event};
 
 use crate::*;
 
@@ -416,4 +416,18 @@ async fn a_trust_policy_gets_no_copy() {
         let trust = script.world.lock().trust("jump");
         assert!(trust.contains("51.44.71.80/32") && !trust.contains("DateGreaterThan"));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_ends_what_is_over_as_well() {
+    let script = Script::new(office());
+    add(&script, "alice", "62.4.5.6").await;
+    pass(HOURS - 60).await;
+    add(&script, "bob", "62.4.5.7").await;
+    pass(120).await;
+    let removed = ask(&script, remove_event("bob", "62.4.5.7", &[])).await;
+    assert_eq!(removed.word(), "removed");
+    // Without anybody who is granted an entry there is no copy: nothing temporary may stay.
+    assert_eq!(copies(&in_force(&script)), Vec::<Value>::new());
+    assert_eq!(script.world.lock().entries(POLICY), [OFFICE]);
 }

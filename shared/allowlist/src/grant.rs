@@ -206,6 +206,13 @@ pub fn newest_of_each_entry(grants: &[Grant]) -> Vec<&Grant> {
     newest
 }
 
+/// The networks of entries that have ended by `now`, in seconds since 1970; some may be granted to others.
+#[must_use]
+pub fn ended_networks(grants: &[Grant], now: i64, cutoff: Option<i64>) -> Vec<Network> {
+    let over = newest_of_each_entry(grants).into_iter().filter(|g| g.has_ended(now, cutoff));
+    over.map(|grant| grant.key.network).collect()
+}
+
 /// When the last of the grants of an entry ends by itself; `None` when one of them has no end, or
 /// when there is none.
 #[must_use]

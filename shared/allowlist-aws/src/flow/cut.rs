@@ -6,7 +6,7 @@ use allowlist::baseline::Baseline;
 use allowlist::document::Document;
 use allowlist::edit::{Edit, GrantedNetworks, networks_by_age};
 use allowlist::error::Error;
-use allowlist::grant::{Grant, GrantKey, Member, newest_of_each_entry};
+use allowlist::grant::{Grant, GrantKey, Member, ended_networks, newest_of_each_entry};
 use allowlist::invariant::{Invariant, holds};
 use allowlist::lease_record::{LeaseRecord, Writer};
 use allowlist::network::Network;
@@ -81,13 +81,15 @@ impl Cut {
         chosen.into_iter().cloned().collect()
     }
 
-    fn edit(&self, ended: &[Grant], granted: GrantedNetworks) -> Edit {
+    /// The change of each list. `over` goes off it as well: with a cutoff IAM would let it in again until the new date.
+    fn edit(&self, ended: &[Grant], over: Vec<Network>, granted: GrantedNetworks) -> Edit {
+        let and_over = |networks: &[Network]| [networks, &over].concat();
         match self {
             Self::Reset => Edit::Reset { granted },
             Self::Rollback(older) => Edit::Rollback { older: older.clone(), granted },
-            Self::RevokeNetworks(networks) => Edit::Cut { ended: networks.clone(), granted },
+            Self::RevokeNetworks(networks) => Edit::Cut { ended: and_over(networks), granted },
             Self::Expire | Self::Remove(..) | Self::RevokeMember(_) => {
-                Edit::Cut { ended: networks_by_age(ended), granted }
+                Edit::Cut { ended: and_over(&networks_by_age(ended)), granted }
             }
         }
     }
@@ -330,7 +332,9 @@ impl<'a> CutPlan<'a> {
         } else {
             live.into_iter().filter(|grant| listed.contains(&grant.key.network)).collect()
         };
-        plan.edit = cut.edit(&plan.ended, GrantedNetworks::new(&live, ctx.config.cutoff()));
+        let cutoff = ctx.config.cutoff();
+        let over = cutoff.map(|_| ended_networks(&plan.grants, now, cutoff)).unwrap_or_default();
+        plan.edit = cut.edit(&plan.ended, over, GrantedNetworks::new(&live, cutoff));
         plan.remaining.clone_from(&live);
         for (view, baseline, base) in looked_at {
             plan.baselines.push(baseline.clone());

@@ -6,7 +6,9 @@ use allowlist::baseline::Baseline;
 use allowlist::edit::{Edit, GrantedNetworks};
 use allowlist::error::Error;
 use allowlist::gate::Gate;
-use allowlist::grant::{Grant, GrantKey, Member, is_void, last_end, newest_of_each_entry};
+use allowlist::grant::{
+    Grant, GrantKey, Member, ended_networks, is_void, last_end, newest_of_each_entry,
+};
 use allowlist::lease_record::LeaseRecord;
 use allowlist::network::Network;
 use allowlist::notice::Addition;
@@ -59,9 +61,7 @@ impl<'a> Plan<'a> {
         }
         let granted = GrantedNetworks::new(&counted, ctx.config.cutoff());
         let cutoff = ctx.config.cutoff();
-        let over = newest_of_each_entry(&grants).into_iter();
-        let over = over.filter(|grant| grant.has_ended(now, cutoff));
-        let ended = over.map(|grant| grant.key.network).collect();
+        let ended = ended_networks(&grants, now, cutoff);
         let edit = Edit::Add { own: own.network, granted, ended };
         let mut publications = Vec::new();
         for (view, base) in targets {
