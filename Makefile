@@ -1,5 +1,6 @@
 PYTHON ?= python3
 SEEDS ?= 200000
+BOUND ?= 200000
 SHARD ?= 0/1
 PINS ?=
 OPTIONS ?=
@@ -7,7 +8,7 @@ export ARCHITECTURE PACKAGE
 LINT := .venv-lint/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local account account-clean build package program package-test reproducible test unit action e2e simulate bench lint lint-rust lint-python lint-template lint-workflows deny mutants pins tools
+.PHONY: help demo local account account-clean build package program package-test reproducible test unit action e2e simulate faults bench lint lint-rust lint-python lint-template lint-workflows deny mutants pins tools
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +54,9 @@ e2e: tools ## run the tests of the deployed release binaries on the local stack
 
 simulate: ## run SEEDS=n schedules of the simulation (default 200,000)
 	SEEDS=$(SEEDS) cargo test -p integration-tests --locked --test simulation -- --nocapture the_promises_hold
+
+faults: ## look in BOUND=n schedules (default 200,000) for the rules that the simulation shows too seldom for make test
+	BOUND=$(BOUND) cargo test -p integration-tests --locked --test simulation -- --nocapture --ignored
 
 bench: ## measure this machine against a function that does nothing; writes docs/performance.md
 	cargo build --release --locked -p add-ip -p reset-policy -p empty

@@ -15,6 +15,7 @@ mod removals;
 mod requests;
 mod roles;
 mod round_trips;
+mod rules;
 mod security;
 mod strangers;
 mod targets;
