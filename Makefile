@@ -1,13 +1,15 @@
 PYTHON ?= python3
 SEEDS ?= 200000
 SHARD ?= 0/1
+SECONDS ?= 600
+TARGET ?=
 PINS ?=
 OPTIONS ?=
 export ARCHITECTURE PACKAGE
 LINT := .venv-lint/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local account account-clean build package program package-test reproducible test unit action e2e simulate bench lint lint-rust lint-python lint-template lint-workflows deny mutants pins tools
+.PHONY: help demo local account account-clean build package program package-test reproducible test unit action e2e simulate fuzz bench lint lint-rust lint-python lint-template lint-workflows deny mutants pins tools
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,7 +43,7 @@ reproducible: ## build the last commit twice in different folders and compare th
 
 test: unit action e2e ## run every test
 
-unit:  ## run the unit, property, boundary and simulation tests
+unit:  ## run the unit, property, boundary and simulation tests, and fuzz for some seconds
 	cargo test --workspace --locked
 
 action: tools ## run the unit tests of the GitHub Action
@@ -53,6 +55,9 @@ e2e: tools ## run the tests of the deployed release binaries on the local stack
 
 simulate: ## run SEEDS=n schedules of the simulation (default 200,000)
 	SEEDS=$(SEEDS) cargo test -p integration-tests --locked --test simulation -- --nocapture the_promises_hold
+
+fuzz:  ## fuzz each target for SECONDS=n (default 600), two at a time; TARGET=word chooses those whose test's name has the word
+	FUZZ_SECONDS=$(SECONDS) cargo test -p integration-tests --locked --test fuzz -- --nocapture $(TARGET)
 
 bench: ## measure this machine against a function that does nothing; writes docs/performance.md
 	cargo build --release --locked -p add-ip -p reset-policy -p empty
