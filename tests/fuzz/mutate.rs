@@ -32,6 +32,8 @@ enum Grain {
     Word,
     /// The same, but a quoted string as a whole.
     Token,
+    /// Only quoted strings and words: what stands between the signs of JSON.
+    Value,
 }
 
 /// What the pieces become.
@@ -41,6 +43,8 @@ enum To {
     /// Themselves, so many times.
     Repeated(usize),
     Bytes(Vec<u8>),
+    /// A number so much larger.
+    Plus(i8),
     /// One of the target's words.
     Word(Index),
     /// The same number of pieces of a kept input.
@@ -51,14 +55,20 @@ enum To {
 
 /// Every mutant; fewer changes are simpler.
 pub fn mutants() -> impl Strategy<Value = Mutant> {
-    let grain = prop_oneof![Just(Grain::Token), Just(Grain::Word), Just(Grain::Byte)];
-    let count = prop_oneof![4 => Just(1usize), 2 => 0usize..4, 1 => 0usize..40];
+    let grain = prop_oneof![
+        3 => Just(Grain::Value),
+        1 => Just(Grain::Token),
+        2 => Just(Grain::Word),
+        1 => Just(Grain::Byte),
+    ];
+    let count = prop_oneof![6 => Just(1usize), 1 => 0usize..4, 1 => 0usize..40];
     let byte = prop_oneof![any::<u8>(), 32u8..127, Just(b'"'), Just(b'\\'), Just(0), Just(0xff)];
     let to = prop_oneof![
         2 => Just(To::Nothing),
         1 => (2usize..4).prop_map(To::Repeated),
         1 => (2usize..400).prop_map(To::Repeated),
         2 => vec(byte, 1..5).prop_map(To::Bytes),
+        2 => (-2i8..3).prop_map(To::Plus),
         4 => any::<Index>().prop_map(To::Word),
         4 => (any::<Index>(), any::<Index>()).prop_map(|(input, from)| To::Pieces(input, from)),
         1 => any::<Index>().prop_map(To::After),
@@ -69,7 +79,7 @@ pub fn mutants() -> impl Strategy<Value = Mutant> {
         count,
         to,
     });
-    (any::<Index>(), vec(change, 0..6))
+    (any::<Index>(), vec(change, 1..5))
 }
 
 /// The input that a mutant stands for.
@@ -83,6 +93,7 @@ pub fn mutated(pool: &[Vec<u8>], words: &[&str], (input, changes): &Mutant) -> V
             To::Nothing => Vec::new(),
             To::Repeated(times) => old.repeat(*times),
             To::Bytes(bytes) => bytes.clone(),
+            To::Plus(more) => plus(&old, *more).unwrap_or(old),
             To::Word(_) if words.is_empty() => old,
             To::Word(index) => index.get(words).as_bytes().to_vec(),
             To::Pieces(input, from) => piece_of(input.get::<Vec<u8>>(pool), change, *from).to_vec(),
@@ -103,8 +114,13 @@ fn piece_of<'t>(text: &'t [u8], change: &Change, from: Index) -> &'t [u8] {
 fn range(pieces: &[Range<usize>], from: Index, count: usize, end: usize) -> Range<usize> {
     let first = from.index(pieces.len() + 1);
     let start = pieces.get(first).map_or(end, |piece| piece.start);
-    let stop = pieces.get(first + count).map_or(end, |piece| piece.start);
-    start..stop
+    let last = pieces.get((first + count).min(pieces.len()).wrapping_sub(1));
+    start..last.map_or(end, |piece| piece.end).max(start)
+}
+
+fn plus(old: &[u8], more: i8) -> Option<Vec<u8>> {
+    let number: i128 = std::str::from_utf8(old).ok()?.parse().ok()?;
+    Some(number.checked_add(more.into())?.to_string().into_bytes())
 }
 
 fn pieces(text: &[u8], grain: Grain) -> Vec<Range<usize>> {
@@ -114,13 +130,14 @@ fn pieces(text: &[u8], grain: Grain) -> Vec<Range<usize>> {
         let rest = &text[start..];
         let is_word = |b: &u8| b.is_ascii_alphanumeric();
         let length = match grain {
-            Grain::Token if *first == b'"' => quoted(rest),
-            Grain::Token | Grain::Word if is_word(first) => {
-                rest.iter().take_while(|b| is_word(b)).count()
-            }
-            _ => 1,
+            Grain::Token | Grain::Value if *first == b'"' => quoted(rest),
+            Grain::Byte => 1,
+            _ => rest.iter().take_while(|b| is_word(b)).count().max(1),
         };
-        pieces.push(start..start + length);
+        let is_sign = length == 1 && !is_word(first);
+        if !(matches!(grain, Grain::Value) && is_sign) {
+            pieces.push(start..start + length);
+        }
         start += length;
     }
     pieces

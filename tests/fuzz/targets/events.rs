@@ -10,12 +10,12 @@ use super::{HOME, account, listed, run, writes};
 
 /// The key of alice, and marks that would mean something in HTML if they came out as they are.
 #[rustfmt::skip]
-pub const WORDS: [&str; 40] = [
+pub const WORDS: [&str; 42] = [
     "\"key-of-alice----------------------------\"", "\"Bearer key-of-alice----------------------------\"", "<zz>", "\\\"zz=", "'zz", "&zz;",
     "\\r\\nzz: 1", "\\u0000", "\\ud800", "\\u003czz", "$serde_json::private::Number", "null", "true", "1e999", "{}", "[]", "\"GET\"", "\"POST\"",
     "\"/add\"", "\"/remove\"", "\"/status\"", "\"/\"", "\"text/html\"", "\"Accept\"", "\"body\"", "\"ip\"", "\"for\"", "\"all\"", "\"network\"",
     "\"Origin\"", "\"Sec-Fetch-Site\"", "\"PEER_API_ID\"", "\"domainName\"", "\"2a05:d018:1:2::3\"", "\"::ffff:10.0.0.1\"", "\"51.44.0.0/16\"", "\"2h\"",
-    "\"application/x-www-form-urlencoded\"", "\"a1.execute-api.us-east-1.amazonaws.com\"", "\"::1%<zz>\"",
+    "\"application/x-www-form-urlencoded\"", "\"a1.execute-api.us-east-1.amazonaws.com\"", "\"::1%<zz>\"", ".localhost", "a1.",
 ];
 
 /// The headers that an answer may have.

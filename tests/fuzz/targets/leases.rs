@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use allowlist::lease::{LEASE_OBJECT, LeaseRecord, TargetRecord};
 use allowlist::{Document, Gate};
 use fakes::{POLICY, Script, add_event, reset_config};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{account, run, writes};
 
@@ -24,6 +24,9 @@ pub fn check(input: &[u8]) -> String {
     let read: Result<LeaseRecord, _> = serde_json::from_str(&text);
     if let Ok(record) = &read {
         stable(record);
+        if let Ok(json) = serde_json::from_str(&text) {
+            survives(&json, &serde_json::to_value(record).unwrap());
+        }
     }
     run(async {
         let script = account();
@@ -58,6 +61,31 @@ fn lets_in(script: &Script) -> bool {
 
 fn others(record: &LeaseRecord) -> BTreeMap<&String, &TargetRecord> {
     record.targets.iter().filter(|(arn, _)| *arn != POLICY).collect()
+}
+
+/// Every field that `docs/architecture.md` lists comes back as it was, but for those that hold nothing.
+fn survives(before: &Value, after: &Value) {
+    let top = ["nonce", "holder", "kind", "until", "cuts", "served", "void", "reset_at"];
+    same(before, after, &top);
+    for (arn, before) in before["targets"].as_object().into_iter().flatten() {
+        let after = &after["targets"][arn];
+        same(before, after, &["last", "last_at", "doc", "ids", "replaced"]);
+        let intents = |target: &Value| target["pending"].as_array().cloned().unwrap_or_default();
+        let (before, after) = (intents(before), intents(after));
+        assert_eq!(before.len(), after.len());
+        for (before, after) in before.iter().zip(&after) {
+            same(before, after, &["seen", "base", "sha256", "kind", "keys", "at"]);
+        }
+    }
+}
+
+fn same(before: &Value, after: &Value, fields: &[&str]) {
+    let is_nothing = |value: &&Value| [json!(null), json!([]), json!({}), json!(0)].contains(value);
+    for field in fields {
+        if let Some(value) = before.get(field).filter(|value| !is_nothing(value)) {
+            assert_eq!(after.get(field), Some(value), "{field}");
+        }
+    }
 }
 
 fn stable(record: &LeaseRecord) {

@@ -55,7 +55,8 @@ pub fn check(input: &[u8]) -> String {
             _ => {
                 assert_eq!((answer.status, writes(&script)), (401, Vec::new()), "{answer:?}");
                 let reason = file.err().unwrap_or_default();
-                reason.replace(|c: char| c.is_ascii_digit(), "").chars().take(40).collect()
+                let start = reason.split(['`', ':']).next().unwrap_or_default();
+                start.replace(|c: char| c.is_ascii_digit(), "")
             }
         }
     })

@@ -1,5 +1,6 @@
 //! Networks: callers, administrators and documents name them. One a line.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use allowlist::Network;
@@ -27,22 +28,23 @@ const REFUSED_ALL_THE_SAME: [(&str, &str); 8] = [
 /// What we accept is the same network to Python: its text, its width, what it covers, and whether it is public.
 pub fn check(python: &Python, input: &[u8]) -> String {
     let text = String::from_utf8_lossy(input);
-    let lines: Vec<&str> = text.split('\n').take(6).collect();
+    let lines: Vec<&str> = text.split('\n').take(8).collect();
     let ours: Vec<Option<Network>> = lines.iter().map(|line| line.parse().ok()).collect();
     let answer = python.ask("networks", &lines.join("\n"));
     let theirs: Vec<&str> = answer.split(';').collect();
     assert_eq!(theirs.len(), lines.len());
-    let mut told = String::new();
+    let mut told = BTreeSet::new();
     for ((line, our), their) in lines.iter().zip(&ours).zip(&theirs) {
-        match our {
-            Some(network) => told += same(line, network, their, &ours),
+        told.insert(match our {
+            Some(network) => same(line, network, their, &ours),
+            None if *their == "-" => "none",
             None => {
-                assert!(*their == "-" || has_other_mask(line), "{line:?} is {their} to Python");
-                told += if *their == "-" { "-" } else { "mask" };
+                assert!(has_other_mask(line), "{line:?} is {their} to Python");
+                "mask"
             }
-        }
+        });
     }
-    told
+    told.into_iter().collect::<Vec<_>>().join(" ")
 }
 
 /// Whether the width is written as only Python takes it: as a mask, or with zeros before it.
@@ -77,16 +79,16 @@ fn same(line: &str, network: &Network, their: &str, ours: &[Option<Network>]) ->
     match network.check_public() {
         Ok(()) => {
             assert_eq!(ends, "GG", "{network} is not public to Python");
-            "public "
+            "public"
         }
         // A wide network may have its special part in the middle.
-        Err(_) if !is_narrow => "wide ",
-        Err(_) if ends == "ss" => "special ",
+        Err(_) if !is_narrow => "wide",
+        Err(_) if ends == "ss" => "special",
         Err(error) => {
             let explained =
                 REFUSED_ALL_THE_SAME.iter().find(|(range, _)| covers_range(range, network));
             assert!(explained.is_some(), "Python takes {network} for public: {error}");
-            "explained "
+            "explained"
         }
     }
 }
