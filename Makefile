@@ -2,13 +2,15 @@ PYTHON ?= python3
 SEEDS ?= 200000
 BOUND ?= 200000
 SHARD ?= 0/1
+SECONDS ?= 600
+TARGET ?=
 PINS ?=
 OPTIONS ?=
 export ARCHITECTURE PACKAGE
 LINT := .venv-lint/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local account account-clean build package program package-test reproducible test unit action e2e simulate faults bench lint lint-rust lint-python lint-template lint-workflows deny mutants pins tools
+.PHONY: help demo local account account-clean build package program package-test reproducible test unit action e2e simulate faults fuzz bench lint lint-rust lint-python lint-template lint-workflows deny mutants pins tools
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,7 +44,7 @@ reproducible: ## build the last commit twice in different folders and compare th
 
 test: unit action e2e ## run every test
 
-unit:  ## run the unit, property, boundary and simulation tests
+unit:  ## run the unit, property, boundary and simulation tests, and fuzz for some seconds
 	cargo test --workspace --locked
 
 action: tools ## run the unit tests of the GitHub Action
@@ -57,6 +59,9 @@ simulate: ## run SEEDS=n schedules of the simulation (default 200,000)
 
 faults: ## look in BOUND=n schedules (default 200,000) for the rules that the simulation shows too seldom for make test
 	BOUND=$(BOUND) cargo test -p integration-tests --locked --test simulation -- --nocapture --ignored
+
+fuzz:  ## fuzz each target for SECONDS=n (default 600), two at a time; TARGET=word chooses those whose test's name has the word
+	FUZZ_SECONDS=$(SECONDS) cargo test -p integration-tests --locked --test fuzz -- --nocapture $(TARGET)
 
 bench: ## measure this machine against a function that does nothing; writes docs/performance.md
 	cargo build --release --locked -p add-ip -p reset-policy -p empty

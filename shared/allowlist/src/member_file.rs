@@ -38,6 +38,10 @@ impl MemberFile {
     /// # Errors
     /// A sentence that says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
+        // serde takes a list for a struct as well.
+        if !text.trim_start().starts_with('{') {
+            return Err("it is not a JSON object".to_owned());
+        }
         let Json { name, expires } = serde_json::from_str(text).map_err(|e| e.to_string())?;
         let seconds = |text: String| {
             parse_seconds(&text)
@@ -78,6 +82,8 @@ mod tests {
         for text in [
             "",
             "{}",
+            r#"["alice",null]"#,
+            r#"{"name":"alice","name":"bob"}"#,
             r#"{"name":"a b"}"#,
             r#"{"name":"_open"}"#,
             r#"{"name":"a","expires":"soon"}"#,

@@ -187,13 +187,18 @@ fn special_ipv6() -> [(Ipv6Net, &'static str); 8] {
 impl FromStr for Network {
     type Err = NetworkError;
 
-    /// Accepts `1.2.3.4`, `1.2.3.4/24`, `2001:db8::1` and `2001:db8::/32`.
+    /// Accepts `1.2.3.4`, `1.2.3.4/24`, `2001:db8::1` and `2001:db8::/32`. A number with a zero before it is refused: some
+    /// readers take it for octal. (`ipnet` alone accepts it.)
     fn from_str(text: &str) -> Result<Self, NetworkError> {
         let bad = || NetworkError::BadIp(text.chars().take(64).collect());
-        let net: IpNet = if text.contains('/') {
-            text.parse().map_err(|_| bad())?
-        } else {
-            IpNet::from(text.parse::<IpAddr>().map_err(|_| bad())?)
+        let address = |text: &str| text.parse::<IpAddr>().map_err(|_| bad());
+        let net = match text.split_once('/') {
+            Some((start, length)) => {
+                let is_plain = length == "0" || !length.starts_with(['0', '+']);
+                let length = length.parse().ok().filter(|_| is_plain).ok_or_else(bad)?;
+                IpNet::new(address(start)?, length).map_err(|_| bad())?
+            }
+            None => IpNet::from(address(text)?),
         };
         if let IpNet::V6(six) = net
             && let Some(four) = six.addr().to_ipv4_mapped()
@@ -262,6 +267,14 @@ mod tests {
             "/24",
             "1.2.3.4 ",
             "01.2.3.4",
+            "01.2.3.4/32",
+            "1.2.3.00/24",
+            "1.2.3.4/024",
+            "1.2.3.4/00",
+            "1.2.3.4/+8",
+            "1.2.3.4/-0",
+            "1.2.3.4/24/24",
+            "1.2.3.4/255.255.255.0",
             "2001:db8::/129",
             "fe80::1%eth0",
             "*",

@@ -15,7 +15,7 @@ pub fn rfc3339(seconds: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// Seconds since 1970 of `2026-11-24T12:00:00Z`; `None` for anything else.
+/// Seconds since 1970 of `2026-11-24T12:00:00Z`; `None` for anything else, also for years after 9999 (RFC 3339).
 #[must_use]
 pub fn parse_seconds(text: &str) -> Option<i64> {
     let rest = text.strip_suffix('Z')?;
@@ -25,6 +25,11 @@ pub fn parse_seconds(text: &str) -> Option<i64> {
         parts?.try_into().ok()
     };
     let ([year, month, day], [hour, minute, second]) = (numbers(date, '-')?, numbers(time, ':')?);
+    let in_two_digits = |number: &i64| (0..100).contains(number);
+    if !(0..10_000).contains(&year) || ![month, day, hour, minute, second].iter().all(in_two_digits)
+    {
+        return None;
+    }
     let seconds = days_since_1970(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second;
     (rfc3339(seconds) == text).then_some(seconds)
 }
@@ -100,7 +105,18 @@ mod tests {
 
     #[test]
     fn only_one_way_of_writing_is_read() {
-        for text in ["", "2026-11-24", "2026-13-01T00:00:00Z", "2026-11-24T12:00:00+00:00", "x"] {
+        for text in [
+            "",
+            "2026-11-24",
+            "2026-13-01T00:00:00Z",
+            "2026-11-24T12:00:00+00:00",
+            "x",
+            "2026-02-29T00:00:00Z",
+            "10000-01-01T00:00:00Z",
+            "9223372036854775807-01-01T00:00:00Z",
+            "2026-9223372036854775807-01T00:00:00Z",
+            "2026-01-01T-9223372036854775808:00:00Z",
+        ] {
             assert_eq!(parse_seconds(text), None, "{text}");
         }
     }
