@@ -2,7 +2,7 @@
 
 use allowlist::baseline::Baseline;
 use allowlist::cutoff::without_cutoff;
-use allowlist::edit::{Granted, TargetRules};
+use allowlist::edit::{GrantedNetworks, TargetRules};
 use allowlist::{Document, Edit, Network, Target};
 use fakes::POLICY;
 use serde_json::Value;
@@ -88,7 +88,7 @@ fn edits(document: &Document) -> &'static str {
     let baseline = Baseline::check(before.clone(), &[], LIMIT).ok();
     let has_baseline = baseline.is_some();
     let rules = TargetRules { target: &target, sids: &[], limit: LIMIT, baseline };
-    let add = Edit::Add { own, granted: Granted::default(), ended: Vec::new() };
+    let add = Edit::Add { own, granted: GrantedNetworks::default(), ended: Vec::new() };
     let Ok(after) = add.apply(&rules, document) else { return "no gate" };
     assert_eq!(rest(&after), rest(&before));
     let (old, new) = (lists(&before), lists(&after));
@@ -102,7 +102,7 @@ fn edits(document: &Document) -> &'static str {
     if !has_baseline {
         return "a gate";
     }
-    let cut = Edit::Cut { ended: vec![own], granted: Granted::default() };
+    let cut = Edit::Cut { ended: vec![own], granted: GrantedNetworks::default() };
     let cut = cut.apply(&rules, &after).expect("the baseline has a list");
     assert_eq!((rest(&cut), lists(&cut)), (rest(&before), old));
     if after == before { "covered" } else { "added" }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use allowlist::lease::{LEASE_OBJECT, LeaseRecord, TargetRecord};
+use allowlist::lease_record::{LEASE_OBJECT, LeaseRecord, TargetRecord};
 use allowlist::{Document, Gate};
 use fakes::{POLICY, Script, add_event, reset_config};
 use serde_json::{Value, json};
