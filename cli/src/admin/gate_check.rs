@@ -16,7 +16,7 @@ use crate::output::{Output, Tone};
 use crate::problem::{Exit, Outcome, Problem};
 
 /// What was found in one document.
-pub struct Checked {
+pub struct DocumentCheck {
     /// The ARN, or the path of a file.
     pub name: String,
     version: Option<String>,
@@ -32,7 +32,7 @@ pub fn file(path: &Path, trust_policy: bool, output: Output) -> Outcome {
         facts.kind = TargetKind::Role;
         facts.limit = 2048;
     }
-    let checked = Checked {
+    let checked = DocumentCheck {
         name: path.display().to_string(),
         version: None,
         findings: check(&document, &facts),
@@ -56,12 +56,16 @@ pub async fn stack(stack: &Stack, arn: &Arn, output: Output) -> Outcome {
 }
 
 /// Checks documents; one that cannot be read is a finding.
-pub async fn all(stack: &Stack, targets: &[Target], listing: Option<&Listing>) -> Vec<Checked> {
+pub async fn all(
+    stack: &Stack,
+    targets: &[Target],
+    listing: Option<&Listing>,
+) -> Vec<DocumentCheck> {
     let mut checked = Vec::new();
     for target in targets {
         let granted = listing.map(|listing| granted(listing, target.arn()));
         let found = one(stack, target, granted.unwrap_or_default()).await;
-        checked.push(found.unwrap_or_else(|problem| Checked {
+        checked.push(found.unwrap_or_else(|problem| DocumentCheck {
             name: target.arn().to_owned(),
             version: None,
             findings: vec![unreadable(&problem)],
@@ -89,7 +93,11 @@ fn granted(listing: &Listing, arn: &str) -> Vec<Network> {
     granted.filter_map(|entry| entry.entry.parse().ok()).collect()
 }
 
-async fn one(stack: &Stack, target: &Target, granted: Vec<Network>) -> Result<Checked, Problem> {
+async fn one(
+    stack: &Stack,
+    target: &Target,
+    granted: Vec<Network>,
+) -> Result<DocumentCheck, Problem> {
     let (document, version) = stack.aws.iam.in_force(target).await?;
     let attachments = match target.kind() {
         TargetKind::Policy => attachments(stack, target).await,
@@ -117,7 +125,11 @@ async fn one(stack: &Stack, target: &Target, granted: Vec<Network>) -> Result<Ch
         });
         findings.sort_by_key(|finding| finding.severity);
     }
-    Ok(Checked { name: target.arn().to_owned(), version: version.map(String::from), findings })
+    Ok(DocumentCheck {
+        name: target.arn().to_owned(),
+        version: version.map(String::from),
+        findings,
+    })
 }
 
 async fn attachments(stack: &Stack, target: &Target) -> Result<Option<Attachments>, Problem> {
@@ -159,9 +171,9 @@ async fn administrators_outside(
     Ok(users.chain(roles).collect())
 }
 
-fn show(checked: &[Checked], output: Output) -> Exit {
+fn show(checked: &[DocumentCheck], output: Output) -> Exit {
     let passed = checked.iter().all(|checked| passes(&checked.findings));
-    let target = |checked: &Checked| {
+    let target = |checked: &DocumentCheck| {
         json!({
             "arn": checked.name,
             "version": checked.version,
@@ -179,7 +191,7 @@ fn show(checked: &[Checked], output: Output) -> Exit {
     if passed { Exit::Done } else { Exit::Failed }
 }
 
-fn describe(checked: &Checked, output: Output) -> Vec<String> {
+fn describe(checked: &DocumentCheck, output: Output) -> Vec<String> {
     let version = checked.version.as_deref().unwrap_or_default();
     let heading = format!("{}  {version}", checked.name);
     let mut lines = vec![output.paint(Tone::Heading, heading.trim_end())];
@@ -200,7 +212,7 @@ fn describe(checked: &Checked, output: Output) -> Vec<String> {
 }
 
 /// How many findings of each kind there are, in words.
-pub fn summary(checked: &[Checked]) -> String {
+pub fn summary(checked: &[DocumentCheck]) -> String {
     let findings = || checked.iter().flat_map(|checked| &checked.findings);
     let count = |severity: Severity| findings().filter(|found| found.severity == severity).count();
     let words = |severity: Severity| {
