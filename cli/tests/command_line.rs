@@ -1,6 +1,8 @@
 //! The program as a person runs it, as far as it needs no AWS: exit codes, the check of documents, the bookmark.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
+mod fake;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -133,6 +135,33 @@ fn a_bad_gate_fails_the_check_with_a_remedy() {
     assert_eq!(json["status"], "failed");
     assert_eq!(json["targets"][0]["findings"][0]["rule"], "half_a_family");
     assert_eq!(json["targets"][0]["findings"][0]["severity"], "error");
+}
+
+/// Runs `gate check` against an account with these trust policies.
+#[track_caller]
+fn check_stack(code: i32, name: &str, roles: &[(&str, Option<&str>)]) -> String {
+    let endpoint = fake::account(roles);
+    let environment = [
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ENDPOINT_URL", &endpoint),
+    ];
+    Home::new(name).expect_with(code, &["gate", "check"], "", &environment)
+}
+
+#[test]
+fn a_check_of_a_stack_passes_only_what_it_read() {
+    let good = std::fs::read_to_string(example("trust-deny.json")).unwrap();
+    let printed = check_stack(0, "one", &[("a", Some(&good)), ("b", None)]);
+    assert!(printed.contains("warning: not_checked"), "{printed}");
+    let printed = check_stack(1, "none", &[("a", None), ("b", None)]);
+    assert!(printed.contains("`iam:GetRole` failed: AccessDenied"), "{printed}");
+    assert_eq!(printed.trim().lines().count(), 1, "{printed}");
+    let printed = check_stack(1, "malformed", &[("a", Some(&good)), ("b", Some("[7"))]);
+    assert!(printed.contains("error: malformed_document"), "{printed}");
+    let printed = check_stack(1, "empty", &[]);
+    assert!(printed.contains("manages no document"), "{printed}");
 }
 
 #[test]

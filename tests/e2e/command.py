@@ -32,12 +32,17 @@ def masked(text):
         (r"/\S*/bookmark\.json", "<folder>/bookmark.json"),
         (r"s3://[a-z0-9.-]+/", "s3://<bucket>/"),
         (r"\bv\d+\b", "v#"),
-        (r"/\S*/ip-gate (watch|ip-gate)", r"<folder>/ip-gate \1"),
+        (r"/\S*/ip-gate(?=</string>| watch| ip-gate)", "<folder>/ip-gate"),
         (r"(?<=\S) {2,}(?=\S)", "  "),
         (re.escape(f"{ROOT}/"), ""),
     ]:
         text = re.sub(pattern, mask, text)
     return text
+
+
+def prompt(arguments):
+    shown = " ".join(f"'{a}'" if " " in a else a for a in arguments)
+    return f"$ ip-gate {shown}\n"
 
 
 class Program:
@@ -58,9 +63,8 @@ class Program:
         )
         printed = done.stdout + done.stderr
         assert done.returncode == expect, f"{arguments} ended with {done.returncode}: {printed}"
-        shown = " ".join(f"'{a}'" if " " in a else a for a in arguments)
         end = "" if expect == 0 else f"[{expect}]\n"
-        self.transcript.append(f"$ ip-gate {shown}\n{printed}{end}")
+        self.transcript.append(f"{prompt(arguments)}{printed}{end}")
         return printed
 
     def check(self, name):
@@ -72,23 +76,25 @@ class Program:
         assert text == path.read_text(), f"look at it, then set UPDATE_SNAPSHOTS=1: {path}"
 
     def start(self, *arguments):
-        return Running([self.path, *arguments], self.environment)
+        return Running(self, arguments)
 
 
 class Running:
-    """A command that runs on: a context manager that ends it."""
+    """A command that runs on: a context manager that ends it, and adds it to the transcript."""
 
-    def __init__(self, command, environment):
+    def __init__(self, program, arguments):
+        self.program, self.arguments = program, arguments
         self.process = subprocess.Popen(
-            command,
-            env=environment,
+            [program.path, *arguments],
+            env=program.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
         self.lines, self.printed = queue.Queue(), []
-        threading.Thread(target=self.read, daemon=True).start()
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
 
     def read(self):
         for line in self.process.stdout:
@@ -118,3 +124,7 @@ class Running:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(10)
+        self.reader.join(10)
+        while not self.lines.empty():
+            self.printed.append(self.lines.get())
+        self.program.transcript.append(prompt(self.arguments) + "".join(self.printed))

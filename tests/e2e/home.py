@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import json
 import threading
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +15,7 @@ class Home:
         upstream = urllib.parse.urlsplit(endpoint)
         home = self
         self.addresses, self.connected = {None: address}, True
+        self.refusals = {}  # what is answered to a POST instead, by the API's name: (status, JSON)
         self.seen = []  # the line of every request
 
         class Forward(BaseHTTPRequestHandler):
@@ -26,6 +28,14 @@ class Home:
                     return
                 home.seen.append(self.requestline)
                 api = self.headers["Host"].partition(".")[0]
+                if self.command == "POST" and api in home.refusals:
+                    status, told = home.refusals[api]
+                    content = json.dumps(told).encode()
+                    self.send_response_only(status)
+                    self.send_header("Content-Length", str(len(content)))
+                    self.end_headers()
+                    self.wfile.write(content)
+                    return
                 connection = http.client.HTTPConnection(upstream.hostname, upstream.port, timeout=60)
                 connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
                 for header, value in self.headers.items():

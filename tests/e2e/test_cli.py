@@ -43,6 +43,12 @@ def member(stack, account, home, program, tmp_path):
     return member
 
 
+def dual_stack_api(stack):
+    """The name of the API that answers by IPv6 as well."""
+    url = stack.local_url(stack.outputs["DualStackAddUrl"])
+    return urllib.parse.urlsplit(url).hostname.partition(".")[0]
+
+
 def key_of(printed):
     return re.search(r"#key=([0-9a-f]{64})$", printed, re.MULTILINE)[1]
 
@@ -183,6 +189,7 @@ def test_a_gate_is_lifted_for_a_while_and_closes_again_by_itself(stack, account,
         time.sleep(0.2)
     admin("reset")
     assert "DateGreaterThan" not in account.document(POLICY_ARN)["Statement"][0]["Condition"]
+    admin.check("gate-lift")
 
 
 def test_the_check_knows_where_a_gate_is_in_use(stack, account, user, admin):
@@ -209,10 +216,11 @@ def test_the_check_knows_where_a_gate_is_in_use(stack, account, user, admin):
     admin.check("gate-check")
 
 
-def test_the_overview_says_what_to_look_at(stack, account, admin):
+def test_the_overview_says_what_to_look_at(stack, account, user, admin):
     assert stack.call(stack.member_key, "127.0.0.2")[0] == 200
     printed = admin("overview")
     assert "no usable baseline" not in printed and "next reset" in printed
+    admin.check("overview")
     told = json.loads(admin("--json", "overview"))
     assert told["targets"][0]["granted"] == 1 and told["next_reset_removes"] == 4
     assert told["last_reset"] is None
@@ -259,8 +267,7 @@ def test_a_member_logs_in_adds_asks_and_removes(stack, account, home, member, tm
 
 
 def test_both_addresses_of_a_home_are_added(stack, account, home, member):
-    peer = urllib.parse.urlsplit(stack.local_url(stack.outputs["DualStackAddUrl"])).hostname.partition(".")[0]
-    home.addresses[peer] = "2a05:d018::7"
+    home.addresses[dual_stack_api(stack)] = "2a05:d018::7"
     member("login", stdin=member.bookmark)
     answers = json.loads(member("--json", "add"))["answers"]
     assert [answer["network"] for answer in answers] == ["127.0.0.2/32", "2a05:d018::/64"]
@@ -298,6 +305,31 @@ def test_watch_follows_the_address_and_is_quiet_otherwise(stack, account, home, 
         watch.process.send_signal(signal.SIGTERM)
         watch.wait_for("stopped", 5)
         assert watch.process.wait(5) == 0
+    member.check("watch")
+
+
+def test_watch_keeps_one_network_in_while_the_other_is_refused(stack, account, home, member):
+    ipv6 = dual_stack_api(stack)
+    home.addresses[ipv6] = "2a05:d018::7"
+    home.refusals[ipv6] = (409, {"error": "policy_full", "message": "the policy is full"})
+    member("login", stdin=member.bookmark)
+    before = len(home.seen)
+    with member.start("watch", "--every", "1") as watch:
+        watch.wait_for("added 127.0.0.2/32")
+        watch.wait_for("refused 2a05:d018::/64: the policy is full; the next try is in 2 s")
+        assert account.entries(POLICY_ARN) == [OFFICE, "127.0.0.2/32"]
+        assert watch.is_quiet(7), "each is told once"
+        posts = [line for line in home.seen[before:] if line.startswith("POST")]
+        assert 3 <= len(posts) <= 4, "only the one that was refused is tried again, after longer pauses"
+        home.refusals.clear()
+        watch.wait_for("added 2a05:d018::/64", 20)
+    member.check("watch-refused")
+
+
+def test_units_start_watch_when_its_user_logs_in(member):
+    member("watch", "--print-unit", "systemd")
+    member("watch", "--for", "2h", "--every", "30", "--print-unit", "launchd")
+    member.check("watch-unit")
 
 
 def test_watch_survives_a_network_that_is_gone(account, home, member):

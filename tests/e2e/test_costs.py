@@ -1,9 +1,11 @@
-"""docs/costs.md counts the calls of S3 that a request makes: those of the release binaries."""
+"""docs/costs.md counts what the release binaries call of S3 for a request, and the requests of a visit."""
 
+import collections
 import re
 
 import pytest
 
+from browser import button, needs_browser, open_browser, site, wait_for_text, wait_until  # noqa: F401
 from proxy import Proxy
 from runtime import ADD_IP, RESET_POLICY, Function, add_event
 from stack import POLICY_ARN, ROOT
@@ -74,3 +76,49 @@ def test_every_sum_in_the_costs_adds_up():
             *parts, total = (float(found[-1]) if found else 0 for found in prices)
             if total:
                 assert sum(parts) == pytest.approx(total, abs=0.011), (column, rows[-1])
+
+
+def of_a_busy_member():
+    """-> pages, `/status` and `/add` in a month, and the price of each for a million"""
+    counts = re.search(r"(\d+) pages, (\d+) `/status` and (\d+) `/add`:", COSTS).groups()
+    add, status, page = re.search(r"\| \*\*sum\*\* \|((?: \*\*\$\d+\.\d\d\*\* \|){3})\n", COSTS)[1].split(
+        "|"
+    )[:3]
+    prices = [float(cell.strip(" *$")) for cell in (page, status, add)]
+    return [int(count) for count in counts], prices
+
+
+@needs_browser
+def test_a_visit_makes_the_requests_that_the_costs_count(stack, account, site, open_browser):  # noqa: F811
+    url, proxy = site
+    browser = open_browser()
+    browser.get(f"{url}#key={stack.member_key}")
+    wait_for_text(browser, "You are not in yet")
+    button(browser).click()
+    wait_for_text(browser, "AWS may take some seconds")
+    wait_until(browser, lambda: button(browser).text == "Nothing to do", "the button still does something")
+    requests = collections.Counter(line.split(" ")[1].split("?")[0] for line, _ in proxy.seen)
+    (pages, status, add), _ = of_a_busy_member()
+    assert status % pages == add % pages == 0
+    assert requests == {"/gate/": 1, "/gate/status": status // pages, "/gate/add": add // pages}
+    told = re.search(r"1 page, (\d+) `/status` and (\d+) `/add`", COSTS).groups()
+    assert told == (str(status // pages), str(add // pages))
+
+
+def test_the_price_of_a_busy_member_follows_from_the_requests():
+    counts, prices = of_a_busy_member()
+    month = sum(count * price for count, price in zip(counts, prices, strict=True)) / 1e6
+    products = " + ".join(
+        f"{n} \N{MULTIPLICATION SIGN} ${price}" for n, price in zip(counts, prices, strict=True)
+    )
+    assert f"{products}, for a million = **${month:.4f} a month**" in COSTS
+    rows = re.findall(r"^\| (\d+) \| \$(\S+) \| \$0\.09 \| \$1\.14 \| \$(\S+) \|$", COSTS, re.MULTILINE)
+    assert [members for members, *_ in rows] == ["5", "50", "500"]
+    for members, requests, total in rows:
+        assert float(requests) == pytest.approx(int(members) * month, abs=0.006)
+        # The tables for readers are rounded up to ten cents, here and in both READMEs.
+        shown = f"${-(-round(float(total) * 100) // 10) / 10:.2f}"
+        for text in (COSTS, *((ROOT / name).read_text() for name in ("README.md", "README.ja.md"))):
+            assert re.search(
+                rf"^\| {members} (members|人) \| \$1\.15 \| {re.escape(shown)} \|", text, re.MULTILINE
+            )

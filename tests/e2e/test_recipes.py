@@ -81,8 +81,9 @@ def test_gitlab_adds_before_the_script_and_removes_after_it(account, place, tmp_
 
 def test_an_address_is_kept_fresh(account, place, tmp_path):
     (script,) = blocks("Keep an address fresh", "sh")
-    settings = tmp_path / ".config" / "ip-gate"
-    settings.parent.mkdir()
+    # The program keeps its bookmark beside it.
+    (tmp_path / ".config" / "ip-gate").mkdir(parents=True)
+    settings = tmp_path / ".config" / "ip-gate-refresh"
     settings.write_text("".join(f"{name}={place.pop(name)}\n" for name in ("IP_GATE_URL", "IP_GATE_KEY")))
     for _ in range(2):
         status, output = run(script, place)
@@ -98,10 +99,23 @@ def test_the_timers_are_well_formed():
     for parsed, text in zip((service, timer), blocks("Keep an address fresh", "ini"), strict=True):
         parsed.read_string(text)
     assert service["Service"]["ExecStart"] == "%h/bin/ip-gate-refresh"
+    section = RECIPES[RECIPES.index("## Keep an address fresh\n") :].split("\n# ", 1)[0]
+    beginning, _, by_script = section.partition("**Without the program**")
+    assert "ip-gate watch --for 2h --print-unit > ~/.config/systemd/user/ip-gate.service" in beginning
+    assert not re.search(r"ip-gate\.(service|timer|plist)", by_script), "`--print-unit` uses these names"
     assert timer["Timer"]["OnCalendar"] == "*:0/30"
     (text,) = blocks("Keep an address fresh", "xml")
     agent = plistlib.loads(text.encode())
+    assert agent["Label"] == "ip-gate-refresh"
     assert (agent["StartInterval"], agent["ProgramArguments"][0]) == (1800, "/bin/sh")
+
+
+def test_recipes_advise_what_the_check_of_gates_accepts():
+    japanese = (ROOT / "docs" / "recipes.ja.md").read_text()
+    for text in (RECIPES, japanese):
+        assert re.search(r'"BoolIfExists": ?\{ ?"aws:ViaAWSService"', text)
+        assert not re.search(r'"Bool": ?\{ ?"aws:ViaAWSService"', text)
+    assert "(`services_if_exists`)" in RECIPES, "the example has `Bool`"
 
 
 def test_a_presigned_url_is_judged_by_who_uses_it(stack, account, user):

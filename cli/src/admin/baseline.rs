@@ -11,17 +11,17 @@ use crate::problem::{Exit, Outcome, Problem};
 
 /// What reset-policy says of a document that may become the baseline.
 #[derive(Debug, Deserialize)]
-struct Usable {
+struct Verdict {
     object: String,
     document: String,
     entries: Vec<String>,
     unparsed: Vec<String>,
-    replaces: Option<Replaced>,
+    replaces: Option<Difference>,
 }
 
 /// How it differs from the baseline that it replaces.
 #[derive(Debug, Deserialize)]
-struct Replaced {
+struct Difference {
     removed: Vec<String>,
     added: Vec<String>,
     statements_removed: Vec<Value>,
@@ -29,7 +29,7 @@ struct Replaced {
     drift: bool,
 }
 
-impl Replaced {
+impl Difference {
     fn differs(&self) -> bool {
         self.drift || !self.removed.is_empty() || !self.added.is_empty()
     }
@@ -60,7 +60,7 @@ async fn ask(
     stack: &Stack,
     candidate: &Candidate,
     output: Output,
-) -> Result<Answer<Usable>, Problem> {
+) -> Result<Answer<Verdict>, Problem> {
     let target = stack.target(&candidate.target)?;
     let mut event = json!({ "check_baseline": target.arn() });
     if let (Some(path), Some(event)) = (&candidate.file, event.as_object_mut()) {
@@ -80,11 +80,11 @@ pub async fn check(stack: &Stack, candidate: &Candidate, output: Output) -> Outc
 /// Saves a document as the baseline.
 pub async fn save(stack: &Stack, candidate: &Candidate, yes: bool, output: Output) -> Outcome {
     let found = ask(stack, candidate, output).await?;
-    let Usable { object, document, replaces, .. } = &found.read;
+    let Verdict { object, document, replaces, .. } = &found.read;
     if !output.json {
         lines(&found.read, output).iter().for_each(|line| output.line(line));
     }
-    let differs = replaces.as_ref().is_some_and(Replaced::differs);
+    let differs = replaces.as_ref().is_some_and(Difference::differs);
     if differs && !yes && !output.confirm("Every reset goes back to this from now on. Save it?")? {
         return Err(Problem::new("not_saved", "nothing was saved"));
     }
@@ -100,7 +100,7 @@ pub async fn save(stack: &Stack, candidate: &Candidate, yes: bool, output: Outpu
     Ok(Exit::Done)
 }
 
-fn lines(found: &Usable, output: Output) -> Vec<String> {
+fn lines(found: &Verdict, output: Output) -> Vec<String> {
     let mut lines = vec![format!("entries: {}", found.entries.join(" "))];
     if !found.unparsed.is_empty() {
         let text = format!("no networks, so they let nobody in: {}", found.unparsed.join(" "));

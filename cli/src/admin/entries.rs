@@ -12,12 +12,12 @@ use crate::problem::{Exit, Outcome, Problem};
 #[derive(Clone, Debug, Deserialize)]
 pub struct Listing {
     /// Every target.
-    pub targets: Vec<Listed>,
+    pub targets: Vec<TargetListing>,
 }
 
 /// The list of one target.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Listed {
+pub struct TargetListing {
     /// Its ARN.
     pub arn: String,
     /// The version in force; roles have none.
@@ -59,7 +59,7 @@ pub async fn run(stack: &Stack, output: Output) -> Outcome {
     Ok(Exit::Done)
 }
 
-fn lines(target: &Listed, output: Output) -> Vec<String> {
+fn lines(target: &TargetListing, output: Output) -> Vec<String> {
     let version = target.version.as_deref().unwrap_or("trust policy");
     let heading = format!("{}  {version}", target.arn);
     let mut lines = vec![output.paint(Tone::Heading, &heading)];

@@ -16,13 +16,32 @@ use crate::aws::stack::Stack;
 use crate::output::{Output, Tone};
 use crate::problem::{Exit, Outcome, Problem};
 
+/// The kind of the problem, and the name of the rule.
+const MALFORMED: &str = "malformed_document";
+
 /// What was found in one document.
-pub struct Checked {
+pub struct DocumentCheck {
     /// The ARN, or the path of a file.
     pub name: String,
     version: Option<String>,
     /// The findings, errors first.
     pub findings: Vec<Finding>,
+    /// Why the document was not read, where it was not.
+    problem: Option<Problem>,
+}
+
+impl DocumentCheck {
+    /// Of a document that was not checked by the rules.
+    fn without_document(name: &str, problem: Problem) -> Self {
+        let is_malformed = problem.kind == MALFORMED;
+        let finding = if is_malformed { malformed(&problem) } else { unreadable(&problem) };
+        Self {
+            name: name.to_owned(),
+            version: None,
+            findings: vec![finding],
+            problem: Some(problem).filter(|_| !is_malformed),
+        }
+    }
 }
 
 /// Checks the document of a file, without a call of AWS.
@@ -33,42 +52,71 @@ pub fn file(path: &Path, trust_policy: bool, output: Output) -> Outcome {
         facts.kind = TargetKind::Role;
         facts.limit = 2048;
     }
-    let checked = Checked {
+    let checked = DocumentCheck {
         name: path.display().to_string(),
         version: None,
         findings: check(&document, &facts),
+        problem: None,
     };
     Ok(show(&[checked], output))
 }
 
-/// Checks what the stack manages.
+/// Checks what the stack manages. Where no document of it could be read, nothing was checked: that is a problem.
 pub async fn stack(stack: &Stack, arn: &Arn, output: Output) -> Outcome {
     let targets = match &arn.arn {
         Some(_) => vec![stack.target(arn)?],
         None => stack.targets()?,
     };
+    if targets.is_empty() {
+        let name = &stack.name;
+        let message = format!("the stack `{name}` manages no document: is it one of ip-gate?");
+        return Err(Problem::new("no_stack", message));
+    }
     let checked = {
         let _progress = output.progress("checking");
         // Without the right to invoke the function every entry counts as permanent.
         let listing = entries::ask(stack, output).await.ok();
         all(stack, &targets, listing.as_ref().map(|listing| &listing.read)).await
     };
+    if let Some(problem) = nothing_read(&checked) {
+        return Err(problem.clone());
+    }
     Ok(show(&checked, output))
 }
 
+/// The first problem, where every document has one.
+fn nothing_read(checked: &[DocumentCheck]) -> Option<&Problem> {
+    let problems: Option<Vec<&Problem>> =
+        checked.iter().map(|checked| checked.problem.as_ref()).collect();
+    problems?.first().copied()
+}
+
 /// Checks documents; one that cannot be read is a finding.
-pub async fn all(stack: &Stack, targets: &[Target], listing: Option<&Listing>) -> Vec<Checked> {
+pub async fn all(
+    stack: &Stack,
+    targets: &[Target],
+    listing: Option<&Listing>,
+) -> Vec<DocumentCheck> {
     let mut checked = Vec::new();
     for target in targets {
         let granted = listing.map(|listing| granted(listing, target.arn()));
         let found = one(stack, target, granted.unwrap_or_default()).await;
-        checked.push(found.unwrap_or_else(|problem| Checked {
-            name: target.arn().to_owned(),
-            version: None,
-            findings: vec![unreadable(&problem)],
-        }));
+        checked.push(
+            found.unwrap_or_else(|problem| DocumentCheck::without_document(target.arn(), problem)),
+        );
     }
     checked
+}
+
+fn malformed(problem: &Problem) -> Finding {
+    Finding {
+        rule: MALFORMED,
+        severity: Severity::Error,
+        statement: None,
+        reason: problem.message.clone(),
+        remedy: "mend the document in the console, or roll back to a version that could be read"
+            .to_owned(),
+    }
 }
 
 fn unreadable(problem: &Problem) -> Finding {
@@ -90,7 +138,11 @@ fn granted(listing: &Listing, arn: &str) -> Vec<Network> {
     granted.filter_map(|entry| entry.entry.parse().ok()).collect()
 }
 
-async fn one(stack: &Stack, target: &Target, granted: Vec<Network>) -> Result<Checked, Problem> {
+async fn one(
+    stack: &Stack,
+    target: &Target,
+    granted: Vec<Network>,
+) -> Result<DocumentCheck, Problem> {
     let (document, version) = stack.aws.iam.in_force(target).await?;
     let attachments = match target.kind() {
         TargetKind::Policy => attachments(stack, target).await,
@@ -118,7 +170,12 @@ async fn one(stack: &Stack, target: &Target, granted: Vec<Network>) -> Result<Ch
         });
         findings.sort_by_key(|finding| finding.severity);
     }
-    Ok(Checked { name: target.arn().to_owned(), version: version.map(String::from), findings })
+    Ok(DocumentCheck {
+        name: target.arn().to_owned(),
+        version: version.map(String::from),
+        findings,
+        problem: None,
+    })
 }
 
 async fn attachments(stack: &Stack, target: &Target) -> Result<Option<Attachments>, Problem> {
@@ -160,9 +217,9 @@ async fn administrators_outside(
     Ok(users.chain(roles).collect())
 }
 
-fn show(checked: &[Checked], output: Output) -> Exit {
+fn show(checked: &[DocumentCheck], output: Output) -> Exit {
     let passed = checked.iter().all(|checked| passes(&checked.findings));
-    let target = |checked: &Checked| {
+    let target = |checked: &DocumentCheck| {
         json!({
             "arn": checked.name,
             "version": checked.version,
@@ -180,7 +237,7 @@ fn show(checked: &[Checked], output: Output) -> Exit {
     if passed { Exit::Done } else { Exit::Failed }
 }
 
-fn describe(checked: &Checked, output: Output) -> Vec<String> {
+fn describe(checked: &DocumentCheck, output: Output) -> Vec<String> {
     let version = checked.version.as_deref().unwrap_or_default();
     let heading = format!("{}  {version}", checked.name);
     let mut lines = vec![output.paint(Tone::Heading, heading.trim_end())];
@@ -201,7 +258,7 @@ fn describe(checked: &Checked, output: Output) -> Vec<String> {
 }
 
 /// How many findings of each kind there are, in words.
-pub fn summary(checked: &[Checked]) -> String {
+pub fn summary(checked: &[DocumentCheck]) -> String {
     let findings = || checked.iter().flat_map(|checked| &checked.findings);
     let count = |severity: Severity| findings().filter(|found| found.severity == severity).count();
     let words = |severity: Severity| {
@@ -211,4 +268,33 @@ pub fn summary(checked: &[Checked]) -> String {
     };
     let all = [Severity::Error, Severity::Warning, Severity::Note];
     all.map(words).join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_malformed_document_is_an_error_and_was_read() {
+        let problem = Problem::new(MALFORMED, "the document cannot be worked on");
+        let checked = DocumentCheck::without_document("arn", problem);
+        assert_eq!((checked.findings[0].rule, passes(&checked.findings)), (MALFORMED, false));
+        assert_eq!(nothing_read(&[checked]), None);
+    }
+
+    #[test]
+    fn a_check_that_read_nothing_is_a_problem() {
+        let unread = |message: &str| {
+            DocumentCheck::without_document("arn", Problem::new("aws_error", message))
+        };
+        let read = DocumentCheck {
+            name: "arn".to_owned(),
+            version: None,
+            findings: Vec::new(),
+            problem: None,
+        };
+        let checked = [unread("first"), unread("second")];
+        assert_eq!(nothing_read(&checked).map(|problem| problem.message.as_str()), Some("first"));
+        assert_eq!(nothing_read(&[unread("first"), read]), None);
+    }
 }

@@ -35,7 +35,7 @@ pub async fn run(arguments: &GateCreate, place: &Place, output: Output) -> Outco
             "{arn}
 
 It denies everything from elsewhere and is attached to nobody yet. Next:
-  1. sam build && sam deploy --guided      with PolicyArns = {arn}
+  1. sam deploy --guided                   with PolicyArns = {arn}   (from source: `make build` first)
   2. ip-gate baseline save                 the document that every reset goes back to
   3. try it on one user before a group:    aws iam attach-user-policy --user-name NAME --policy-arn {arn}
   4. ip-gate gate check                    what is wrong with it, if anything

@@ -20,20 +20,20 @@ use crate::problem::{Exit, Outcome, Problem};
 const READS_AT_ONCE: usize = 16;
 
 /// A file under `members/`.
-struct Stored {
+struct KeyFile {
     object: String,
     since: i64,
     /// What is wrong with it, if it is no member's file.
     file: Result<MemberFile, String>,
 }
 
-impl Stored {
+impl KeyFile {
     fn is_of(&self, name: &Member) -> bool {
         self.file.as_ref().is_ok_and(|file| file.name == *name)
     }
 }
 
-async fn stored(stack: &Stack, output: Output) -> Result<Vec<Stored>, Problem> {
+async fn key_files(stack: &Stack, output: Output) -> Result<Vec<KeyFile>, Problem> {
     let _progress = output.progress("reading the members");
     let listed = stack.objects(MEMBERS).await?;
     let mut found = Vec::new();
@@ -42,15 +42,15 @@ async fn stored(stack: &Stack, output: Output) -> Result<Vec<Stored>, Problem> {
         for (listed, text) in some.iter().zip(texts) {
             // What was deleted meanwhile is no member.
             let Some(text) = text? else { continue };
-            found.push(Stored {
+            found.push(KeyFile {
                 object: listed.key.clone(),
                 since: listed.modified,
                 file: MemberFile::parse(&text),
             });
         }
     }
-    let name = |stored: &Stored| stored.file.as_ref().map_or(String::new(), |f| f.name.to_string());
-    found.sort_by_key(|stored| (name(stored), stored.since));
+    let name = |key: &KeyFile| key.file.as_ref().map_or(String::new(), |f| f.name.to_string());
+    found.sort_by_key(|key| (name(key), key.since));
     Ok(found)
 }
 
@@ -77,7 +77,7 @@ pub async fn add(
     another_key: bool,
     output: Output,
 ) -> Outcome {
-    let is_known = stored(stack, output).await?.iter().any(|stored| stored.is_of(name));
+    let is_known = key_files(stack, output).await?.iter().any(|key| key.is_of(name));
     if is_known && !another_key {
         return Err(Problem::new(
             "already_a_member",
@@ -91,18 +91,18 @@ pub async fn add(
 
 /// Gives a member a new key, then deletes the old ones: the member is never without a valid key.
 pub async fn rotate(stack: &Stack, name: &Member, days: Option<u16>, output: Output) -> Outcome {
-    let stored = stored(stack, output).await?;
-    let old: Vec<&Stored> = stored.iter().filter(|stored| stored.is_of(name)).collect();
+    let files = key_files(stack, output).await?;
+    let old: Vec<&KeyFile> = files.iter().filter(|key| key.is_of(name)).collect();
     if old.is_empty() {
         return Err(not_a_member(name));
     }
     // The longest membership stays, unless there is a new end.
-    let ends = old.iter().filter_map(|stored| stored.file.as_ref().ok());
+    let ends = old.iter().filter_map(|key| key.file.as_ref().ok());
     let ends: Option<Vec<i64>> = ends.map(|file| file.expires).collect();
     let expires = end(days).or(ends.and_then(|ends| ends.into_iter().max()));
     give_key(stack, name, expires, output).await?;
-    for stored in &old {
-        stack.delete(&stored.object).await?;
+    for key in &old {
+        stack.delete(&key.object).await?;
     }
     if !output.json {
         output.line(format!("\n{} deleted. The entries of {name} stay.", keys(old.len())));
@@ -150,13 +150,13 @@ fn keys(count: usize) -> String {
 
 /// Ends a membership.
 pub async fn remove(stack: &Stack, name: &Member, entries: bool, output: Output) -> Outcome {
-    let stored = stored(stack, output).await?;
-    let old: Vec<&Stored> = stored.iter().filter(|stored| stored.is_of(name)).collect();
+    let files = key_files(stack, output).await?;
+    let old: Vec<&KeyFile> = files.iter().filter(|key| key.is_of(name)).collect();
     if old.is_empty() && !entries {
         return Err(not_a_member(name));
     }
-    for stored in &old {
-        stack.delete(&stored.object).await?;
+    for key in &old {
+        stack.delete(&key.object).await?;
     }
     let revoked = if entries {
         let _progress = output.progress("taking the entries off");
@@ -184,37 +184,37 @@ pub async fn remove(stack: &Stack, name: &Member, entries: bool, output: Output)
 
 /// Lists the members.
 pub async fn list(stack: &Stack, output: Output) -> Outcome {
-    let stored = stored(stack, output).await?;
+    let files = key_files(stack, output).await?;
     let now = now();
-    let members: Vec<_> = stored
+    let members: Vec<_> = files
         .iter()
-        .map(|stored| {
-            let file = stored.file.as_ref();
+        .map(|key| {
+            let file = key.file.as_ref();
             json!({
                 "member": file.ok().map(|file| &file.name),
-                "since": rfc3339(stored.since),
+                "since": rfc3339(key.since),
                 "expires": file.ok().and_then(|file| file.expires).map(rfc3339),
                 "expired": file.is_ok_and(|file| file.has_expired(now)),
-                "object": stored.object,
+                "object": key.object,
                 "problem": file.err(),
             })
         })
         .collect();
     output.answer(&json!({ "members": members }), || {
-        if stored.is_empty() {
+        if files.is_empty() {
             return vec!["there are no members: make one with `ip-gate member add`".to_owned()];
         }
-        let row = |stored: &Stored| {
-            let (name, end) = match &stored.file {
+        let row = |key: &KeyFile| {
+            let (name, end) = match &key.file {
                 Ok(file) => (file.name.to_string(), ending(file, now, output)),
                 Err(reason) => {
                     let text = format!("not a member's file: {reason}");
                     ("?".to_owned(), output.paint(Tone::Bad, &text))
                 }
             };
-            vec![name, format!("since {}", rfc3339(stored.since)), end, stored.object.clone()]
+            vec![name, format!("since {}", rfc3339(key.since)), end, key.object.clone()]
         };
-        output.table(&stored.iter().map(row).collect::<Vec<_>>())
+        output.table(&files.iter().map(row).collect::<Vec<_>>())
     });
     Ok(Exit::Done)
 }

@@ -8,8 +8,8 @@ use allowlist::time::rfc3339;
 use serde_json::{Value, json};
 
 use super::cuts::Report;
-use super::entries::{self, Listed};
-use super::gate_check::{self, Checked};
+use super::entries::{self, TargetListing};
+use super::gate_check::{self, DocumentCheck};
 use crate::aws::stack::Stack;
 use crate::output::{Output, Tone};
 use crate::problem::{Exit, Outcome, Problem};
@@ -26,7 +26,7 @@ struct Glance {
 /// What is shown.
 struct Overview {
     glances: Vec<Glance>,
-    checked: Vec<Checked>,
+    checked: Vec<DocumentCheck>,
     /// When the last reset was completed, in seconds since 1970.
     last_reset: Option<i64>,
     /// How many entries the next reset takes off; `None` if it would fail.
@@ -144,7 +144,7 @@ fn fact(name: &str, value: String) -> Vec<String> {
     vec![name.to_owned(), value]
 }
 
-async fn glance(stack: &Stack, target: &Target, listed: &Listed) -> Glance {
+async fn glance(stack: &Stack, target: &Target, listed: &TargetListing) -> Glance {
     let count = |standing: &str| {
         let entries = listed.entries.iter();
         entries.filter(|entry| entry.standing == standing).count()
@@ -186,7 +186,7 @@ fn describe(glance: &Glance) -> Vec<String> {
 }
 
 /// What somebody should look at, one line each.
-fn look_at(stack: &Stack, listed: &[Listed], checked: &[Checked]) -> Vec<String> {
+fn look_at(stack: &Stack, listed: &[TargetListing], checked: &[DocumentCheck]) -> Vec<String> {
     let mut lines = Vec::new();
     if matches!(stack.parameter("AlarmEmail"), "" | "none") {
         lines.push("nobody is mailed when a reset fails: set AlarmEmail, or subscribe to the output AlarmTopic".to_owned());

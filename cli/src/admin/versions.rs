@@ -13,7 +13,7 @@ use crate::output::{Output, Tone};
 use crate::problem::{Exit, Outcome, Problem};
 
 /// What a version changed against the one before.
-struct Changed {
+struct Change {
     added: Vec<String>,
     removed: Vec<String>,
     statements_added: Vec<Value>,
@@ -29,7 +29,7 @@ pub async fn run(stack: &Stack, arn: &Arn, output: Output) -> Outcome {
     }
     let (sids, limit) = (stack.sids(), stack.limit(target.kind()));
     let rules = TargetRules { target: &target, sids: &sids, limit, baseline: None };
-    let mut told: Vec<(Version, Option<Changed>)> = Vec::new();
+    let mut told: Vec<(Version, Option<Change>)> = Vec::new();
     let mut before: Option<Document> = None;
     {
         let _progress = output.progress("reading the versions");
@@ -38,7 +38,7 @@ pub async fn run(stack: &Stack, arn: &Arn, output: Output) -> Outcome {
             let changed = before.as_ref().map(|before| {
                 let list = difference(&rules, before, &document, &[]);
                 let statements = statement_difference(before, &document, &sids);
-                Changed {
+                Change {
                     added: list.restored,
                     removed: list.removed,
                     statements_added: statements.added,
@@ -64,7 +64,7 @@ pub async fn run(stack: &Stack, arn: &Arn, output: Output) -> Outcome {
     Ok(Exit::Done)
 }
 
-fn as_json(version: &Version, changed: Option<&Changed>) -> Value {
+fn as_json(version: &Version, changed: Option<&Change>) -> Value {
     let changed = changed.map(|changed| {
         json!({
             "added": changed.added,
@@ -81,7 +81,7 @@ fn as_json(version: &Version, changed: Option<&Changed>) -> Value {
     })
 }
 
-fn describe(changed: Option<&Changed>) -> Vec<String> {
+fn describe(changed: Option<&Change>) -> Vec<String> {
     let Some(changed) = changed else {
         return vec!["      the oldest that is kept".to_owned()];
     };

@@ -10,7 +10,7 @@ use crate::problem::Problem;
 
 /// One object of a listing.
 #[derive(Clone, Debug)]
-pub struct Listed {
+pub struct Object {
     /// The key.
     pub key: String,
     /// When S3 took it in, in seconds since 1970.
@@ -30,7 +30,7 @@ impl Stack {
     ///
     /// # Errors
     /// [`explain`].
-    pub async fn objects(&self, prefix: &str) -> Result<Vec<Listed>, Problem> {
+    pub async fn objects(&self, prefix: &str) -> Result<Vec<Object>, Problem> {
         let pages = self.aws.s3.list_objects_v2().bucket(self.bucket()?);
         let mut pages = pages.prefix(prefix).into_paginator().send();
         let mut found = Vec::new();
@@ -39,7 +39,7 @@ impl Stack {
             found.extend(page.contents().iter().filter_map(|object| {
                 let modified = object.last_modified().map_or(0, |time| time.secs());
                 let key = object.key()?.to_owned();
-                Some(Listed { key, modified })
+                Some(Object { key, modified })
             }));
         }
         Ok(found)

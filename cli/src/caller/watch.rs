@@ -1,8 +1,10 @@
 //! Keeps this machine let in, until it is stopped.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use allowlist::time::{parse_seconds, rfc3339};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -33,7 +35,7 @@ pub async fn run(arguments: &Watch, output: Output) -> Outcome {
         schedule: Schedule::new(arguments.every),
         arguments,
         output,
-        told: None,
+        told: BTreeMap::new(),
     };
     let pause = Duration::from_secs(u64::from(arguments.every));
     let rounds = async {
@@ -70,29 +72,33 @@ struct Watcher<'a> {
     schedule: Schedule,
     arguments: &'a Watch,
     output: Output,
-    /// The last problem that was shown. The same one is not shown again.
-    told: Option<Problem>,
+    /// The kind of the problem that was told last, by network; without one that of the key, or of the connection. The
+    /// same one is not told again.
+    told: BTreeMap<Option<String>, String>,
 }
 
 impl Watcher<'_> {
-    /// One look, and what follows from it.
+    /// One look, and what follows from it. What becomes of one network is of no account for the others.
     async fn round(&mut self) {
         self.take_new_bookmark();
         let ways = match self.gate.ways().await {
             Ok(ways) => ways,
-            Err(problem) => return self.problem(problem, None),
+            Err(problem) => return self.problem(&problem, None),
         };
-        if self.told.as_ref().is_some_and(|told| told.kind == "unreachable") {
-            self.told = None;
+        if self.told.get(&None).is_some_and(|kind| kind == "unreachable") {
+            self.told.remove(&None);
             tell(self.output, "reachable", "the gate can be reached again", &json!({}));
         }
-        let mut networks: Vec<String> = ways.iter().map(|way| way.network.clone()).collect();
-        networks.sort();
-        match self.schedule.step(now(), &networks) {
-            Step::Rest => {}
-            Step::Ask => self.ask(&ways, &networks).await,
-            Step::Add => self.add(&ways, &networks).await,
-        }
+        let networks: Vec<&str> = ways.iter().map(|way| way.network.as_str()).collect();
+        self.schedule.keep(now(), &networks);
+        self.told.retain(|network, _| network.as_deref().is_none_or(|one| networks.contains(&one)));
+        self.ask(&self.due(&ways, Step::Ask)).await;
+        self.add(&self.due(&ways, Step::Add)).await;
+    }
+
+    fn due(&self, ways: &[Way], step: Step) -> Vec<Way> {
+        let is_due = |way: &&Way| self.schedule.step(now(), &way.network) == step;
+        ways.iter().filter(is_due).cloned().collect()
     }
 
     /// A member who got a new key runs `ip-gate login` meanwhile.
@@ -102,75 +108,71 @@ impl Watcher<'_> {
         if (&kept.url, &kept.key) != (&current.url, &current.key) {
             self.gate = Gate::new(kept);
             self.schedule = Schedule::new(self.arguments.every);
-            self.told = None;
+            self.told.clear();
         }
     }
 
-    async fn add(&mut self, ways: &[Way], networks: &[String]) {
+    async fn add(&mut self, ways: &[Way]) {
         let answers = on_all(&self.gate, ways, &self.arguments.add).await;
-        let answers: Vec<Answer> = match answers.into_iter().collect() {
-            Ok(answers) => answers,
-            Err(problem) => return self.problem(problem, Some(networks)),
-        };
-        self.told = None;
-        for answer in &answers {
-            let (status, network) = (answer.text("status"), answer.text("network"));
-            let text = describe(answer);
-            let more = json!({ "network": network, "ends": answer.json.get("ends") });
-            tell(self.output, status, &text, &more);
-        }
-        self.schedule.is_in(now(), networks, first_end(&answers));
-    }
-
-    async fn ask(&mut self, ways: &[Way], networks: &[String]) {
-        let mut answers = Vec::new();
-        for way in ways {
-            match self.gate.ask(&way.page, "status", &[]).await {
-                Ok(answer) => answers.push(answer),
-                Err(problem) => return self.problem(problem, Some(networks)),
+        for (way, answer) in ways.iter().zip(answers) {
+            match answer {
+                Ok(answer) => {
+                    let (status, network) = (answer.text("status"), answer.text("network"));
+                    let more = json!({ "network": network, "ends": answer.json.get("ends") });
+                    tell(self.output, status, &describe(&answer), &more);
+                    self.is_in(way, &answer);
+                }
+                Err(problem) => self.problem(&problem, Some(way)),
             }
         }
-        if answers.iter().all(is_still_in) {
-            self.schedule.is_in(now(), networks, first_end(&answers));
-        } else {
-            self.schedule.is_out();
-            self.add(ways, networks).await;
+    }
+
+    async fn ask(&mut self, ways: &[Way]) {
+        let answers = ways.iter().map(|way| self.gate.ask(&way.page, "status", &[]));
+        for (way, answer) in ways.iter().zip(join_all(answers).await) {
+            match answer {
+                Ok(answer) if is_still_in(&answer) => self.is_in(way, &answer),
+                Ok(_) => self.schedule.is_out(&way.network),
+                Err(problem) => self.problem(&problem, Some(way)),
+            }
         }
     }
 
-    /// `networks` is what the gate was asked for; `None` if it was not reached.
-    fn problem(&mut self, problem: Problem, networks: Option<&[String]>) {
-        let mut text = problem.message.clone();
-        if let Some(networks) = networks.filter(|_| problem.kind != "unreachable") {
-            let is_of_key = problem.kind == "unauthorized";
-            let networks = if is_of_key { &[] } else { networks };
-            self.schedule.was_refused(now(), networks);
-            let pause = self.schedule.pause(now());
-            text = format!("refused: {text}; the next try is in {pause} s");
-        }
-        let is_known = self.told.as_ref().is_some_and(|told| told.kind == problem.kind);
-        if !is_known {
-            let more = json!({ "error": problem.kind, "message": problem.message });
-            let event = if problem.kind == "unreachable" { "unreachable" } else { "refused" };
+    fn is_in(&mut self, way: &Way, answer: &Answer) {
+        self.schedule.is_in(now(), &way.network, parse_seconds(answer.text("ends")));
+        self.told.remove(&None);
+        self.told.remove(&Some(way.network.clone()));
+    }
+
+    /// `way` is where the gate was asked; `None` where no way led there.
+    fn problem(&mut self, problem: &Problem, way: Option<&Way>) {
+        let Problem { kind, message, .. } = problem;
+        // The key is the same on every way.
+        let network = way.map(|way| way.network.as_str()).filter(|_| kind != "unauthorized");
+        let event = if kind == "unreachable" { "unreachable" } else { "refused" };
+        let place = network.map(|network| format!(" {network}")).unwrap_or_default();
+        let text = if way.is_some() && event == "refused" {
+            let now = now();
+            self.schedule.was_refused(now, network);
+            let pause = self.schedule.pause(now, network);
+            format!("refused{place}: {message}; the next try is in {pause} s")
+        } else {
+            message.clone()
+        };
+        let known = self.told.insert(network.map(str::to_owned), kind.clone());
+        if known.as_ref() != Some(kind) {
+            let more = json!({ "error": kind, "message": message, "network": network });
             tell(self.output, event, &text, &more);
-            self.told = Some(problem);
         }
     }
 }
 
-/// Whether the caller is let in, and if temporary entries let them in, whether one of these is
-/// their own.
+/// Whether the caller is let in, and by an entry of their own where temporary entries let them in at all.
 fn is_still_in(answer: &Answer) -> bool {
     let network = answer.text("network");
     let is_own = |entry: &Value| entry.get("network").and_then(Value::as_str) == Some(network);
     let is_permanent = answer.list("members").is_empty();
     is_allowed(answer) && (is_permanent || answer.list("entries").iter().any(is_own))
-}
-
-/// When the first of the entries ends.
-fn first_end(answers: &[Answer]) -> Option<i64> {
-    let ends = answers.iter().filter_map(|answer| parse_seconds(answer.text("ends")));
-    ends.min()
 }
 
 #[cfg(test)]
@@ -195,14 +197,5 @@ mod tests {
             });
             assert_eq!(is_still_in(&answer(told.clone())), expected, "{told}");
         }
-    }
-
-    #[test]
-    fn the_first_end_counts() {
-        let ends = |text: Option<&str>| answer(json!({ "ends": text }));
-        let answers =
-            [ends(Some("1970-01-01T00:00:20Z")), ends(Some("1970-01-01T00:00:10Z")), ends(None)];
-        assert_eq!(first_end(&answers), Some(10));
-        assert_eq!(first_end(&[ends(None)]), None);
     }
 }

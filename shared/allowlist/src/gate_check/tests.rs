@@ -142,11 +142,15 @@ fn examples() -> Vec<(&'static str, Example, Example)> {
     ]
 }
 
+/// The notes that sound gates get, too: a broad `Deny` that of the data planes, other gates that of the cutoff.
+const COMMON_NOTES: [&str; 2] = ["data_planes", "no_cutoff"];
+
 #[test]
 fn every_rule_finds_its_bad_example_alone() {
     for (rule, (bad, bad_facts), (good, good_facts)) in examples() {
-        let found = rules(&bad, &bad_facts);
-        assert!(found.contains(&rule), "{rule}: {found:?} in {bad}");
+        let mut found = rules(&bad, &bad_facts);
+        found.retain(|name| *name == rule || !COMMON_NOTES.contains(name));
+        assert_eq!(found, [rule], "{bad}");
         let found = rules(&good, &good_facts);
         assert!(!found.contains(&rule), "{rule}: {found:?} in {good}");
     }
