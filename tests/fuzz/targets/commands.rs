@@ -19,8 +19,12 @@ pub fn check(input: &[u8]) -> String {
     let Ok(event) = serde_json::from_slice::<Value>(input) else { return "no JSON".to_owned() };
     let named = ["revoke", "revoke_member", "rollback", "check_baseline"];
     let asks = |name: &str| event.get(name).is_some_and(|value| *value != Value::Bool(false));
-    let is_command =
-        named.iter().any(|name| event.get(name).is_some()) || asks("list") || asks("expire");
+    // Nobody who wants to be told what a reset would do gets a reset.
+    let odd_dry_run = event.get("dry_run").is_some_and(|dry| !dry.is_boolean() && !dry.is_null());
+    let is_command = odd_dry_run
+        || named.iter().any(|name| event.get(name).is_some())
+        || asks("list")
+        || asks("expire");
     let is_dry = event.get("dry_run") == Some(&Value::Bool(true));
     run(async {
         let script = account();
