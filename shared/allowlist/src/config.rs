@@ -363,4 +363,43 @@ mod tests {
         }
         assert!(read(&[("STATE_BUCKET", "b")]).unwrap_err().contains("at least one"));
     }
+
+    #[test]
+    fn a_limit_belongs_to_the_kind_of_target() {
+        let (policy, role) = (POLICY, "arn:aws:iam::111122223333:role/jump");
+        let config = read(&[
+            ("POLICY_ARNS", policy),
+            ("ROLE_ARNS", role),
+            ("STATE_BUCKET", "b"),
+            ("TRUST_POLICY_LIMIT", "4096"),
+        ]);
+        let config = config.unwrap().config;
+        let limits: Vec<usize> = config.targets.iter().map(|target| config.limit(target)).collect();
+        assert_eq!(limits, [6144, 4096]);
+    }
+
+    #[test]
+    fn a_cutoff_is_told_in_seconds() {
+        let cutoff = |hours: &str| {
+            read(&[("POLICY_ARNS", POLICY), ("STATE_BUCKET", "b"), ("CUTOFF_HOURS", hours)])
+                .map(|config| config.config.cutoff())
+        };
+        assert_eq!(cutoff(""), Ok(None));
+        assert_eq!(cutoff("0"), Ok(None));
+        assert_eq!(cutoff("1"), Ok(Some(3600)));
+        assert_eq!(cutoff("720"), Ok(Some(2_592_000)));
+        for wrong in ["-1", "721", "1.5"] {
+            assert!(cutoff(wrong).unwrap_err().contains("0 to 720"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_program_that_lambda_does_not_run_says_so() {
+        let all = ["RUNTIME_API", "FUNCTION_NAME", "FUNCTION_VERSION", "FUNCTION_MEMORY_SIZE"];
+        check_runtime(|_| Some("x".to_owned())).unwrap();
+        for missing in all.map(|name| format!("AWS_LAMBDA_{name}")) {
+            let error = check_runtime(|name| (name != missing).then(|| "x".to_owned()));
+            assert!(error.unwrap_err().to_string().contains(&format!("usable: {missing} missing")));
+        }
+    }
 }

@@ -348,8 +348,31 @@ mod tests {
             r#"{"Statement":{"Action":"sts:AssumeRole","Principal":{"AWS":"111122223334"}}}"#,
         );
         assert_ne!(written, other);
+        let short = r#"{"Principal":{"AWS":"111122223333"}}"#;
+        for partition in ["aws", "aws-cn"] {
+            let long =
+                short.replace("111122223333", &format!("arn:{partition}:iam::111122223333:root"));
+            assert_eq!(normal(&long).render(), short);
+        }
         let condition = r#"{"Condition":{"StringEquals":{"aws:PrincipalArn":"arn:aws:iam::111122223333:root"}}}"#;
         assert_eq!(normal(condition).render(), condition, "only principals have a short form");
+    }
+
+    #[test]
+    fn a_deleted_principal_is_a_unique_id_where_a_principal_stands() {
+        let found = |text: &str| deleted_principals(&Document::parse(text).unwrap());
+        let (user, role) = ("AIDAJQABLZS4A3QDU576Q", "AROAJQABLZS4A3QDU576Q");
+        for (statement, ids) in [
+            (format!(r#"{{"Principal":{{"AWS":"{user}"}}}}"#), vec![user]),
+            (format!(r#"{{"NotPrincipal":{{"AWS":["{role}","{user}","{user}"]}}}}"#), vec![user, role]),
+            (format!(r#"{{"Sid":"{user}","Condition":{{"StringEquals":{{"aws:userid":"{role}"}}}}}}"#), vec![]),
+            (r#"{"Principal":{"AWS":["arn:aws:iam::111122223333:root","ASIAJQABLZS4A3QDU576Q"]}}"#.into(), vec![]),
+            (r#"{"Principal":{"AWS":["AIDAJQABLZS4A3Q","aidajqablzs4a3qdu576q","AIDAjqablzs4a3qdu576"]}}"#.into(), vec![]),
+            (r#"{"Principal":{"AWS":["AIDAJQABLZS4A3QD"]}}"#.into(), vec!["AIDAJQABLZS4A3QD"]),
+            (r#"{"Principal":"*"}"#.into(), vec![]),
+        ] {
+            assert_eq!(found(&format!(r#"{{"Statement":[{statement}]}}"#)), ids, "{statement}");
+        }
     }
 
     #[test]
