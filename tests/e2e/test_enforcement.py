@@ -7,6 +7,7 @@ import pytest
 
 from conftest import JUMP_ARN, OTHER_ARN, SECOND_ARN
 from stack import POLICY_ARN, fire_schedule
+from waiting import wait_for
 
 OFFICE = "198.51.100.10/32"
 ALLOWED, DENIED = 200, 403
@@ -91,10 +92,7 @@ def test_fourteen_adds_in_a_row_leave_fifteen_entries_and_four_versions(stack, a
 
 def settled_versions(account, arn):
     """Pruning goes on after the answer."""
-    deadline = time.monotonic() + 10
-    while len(versions := account.versions(arn)) > 4 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return versions
+    return wait_for(lambda: len(versions := account.versions(arn)) <= 4 and versions)
 
 
 def test_the_default_version_counts_even_when_it_is_not_the_newest(stack, account):
@@ -145,9 +143,7 @@ def test_the_schedule_resets(stack, account, user):
     added(stack, "127.0.0.2")
     assert account.signed_status(user, "127.0.0.2") == ALLOWED
     fire_schedule(stack)
-    deadline = time.monotonic() + 10
-    while account.keys(stack.outputs["StateBucket"], "grants/") and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_for(lambda: not account.keys(stack.outputs["StateBucket"], "grants/"))
     assert account.signed_status(user, "127.0.0.2") == DENIED
 
 
