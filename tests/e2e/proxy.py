@@ -4,20 +4,25 @@ The functions call AWS through it, or a client calls the URL.
 """
 
 import collections
+import datetime
 import email.utils
+import re
 import threading
 import time
 import urllib.parse
 
 from relay import Answer, Relay
 
+# One object of a listing of S3.
+LISTED = re.compile(r"<Key>(?P<key>[^<]*)</Key><LastModified>(?P<time>[^<Z]*)(?=Z)")
+
 
 class Proxy(Relay):
     """A context manager. `hook(name, status)` runs after a call was answered, before its caller has it.
 
     `headers` replace those of each request. `answers` are (status, headers): each is given once, in this
-    order, before anything is passed on. `ahead` moves the clock that answers tell (S3's `Date`) forward by so
-    many seconds.
+    order, before anything is passed on. `ahead` moves S3's clock forward by so many seconds: what answers
+    tell as their `Date`, and when an object was put. A test may change it: then time has passed.
     """
 
     def __init__(self, endpoint, hook=None, delay=0.0, headers=None, answers=(), ahead=0, host="127.0.0.1"):
@@ -26,6 +31,7 @@ class Proxy(Relay):
         self.headers = {name.lower(): value for name, value in (headers or {}).items()}
         self.counts, self.lock = collections.Counter(), threading.Lock()
         self.seen = []  # of every request: its line, and where it came from as the browser tells
+        self.put_ahead = {}  # by object: how far ahead the clock was when it was put
 
     def respond(self, request):
         name = self.name(request.method, request.path, request.body)
@@ -39,8 +45,21 @@ class Proxy(Relay):
         answer = self.forward(request, **self.headers)
         if self.hook:
             self.hook(name, answer.status)
-        move(answer.headers, "date", self.ahead)
+        self.tell_time(request, answer)
         return answer
+
+    def tell_time(self, request, answer):
+        """Moves the times of an answer as the clock was moved when they were true."""
+        bucket, _, key = urllib.parse.unquote(urllib.parse.urlsplit(request.path).path)[1:].partition("/")
+        if request.method == "PUT" and answer.status == 200:
+            self.put_ahead[bucket, key] = self.ahead
+        move(answer.headers, "date", self.ahead)
+        move(answer.headers, "last-modified", self.put_ahead.get((bucket, key), 0))
+        if request.method == "GET" and not key and any(self.put_ahead.values()):
+            answer.content = LISTED.sub(
+                lambda listed: moved_listing(listed, self.put_ahead.get((bucket, listed["key"]), 0)),
+                answer.content.decode(),
+            ).encode()
 
     @staticmethod
     def name(method, path, body):
@@ -55,3 +74,8 @@ def move(headers, name, seconds):
     if name in headers and seconds:
         then = email.utils.parsedate_to_datetime(headers[name]).timestamp()
         headers[name] = email.utils.formatdate(then + seconds, usegmt=True)
+
+
+def moved_listing(listed, seconds):
+    then = datetime.datetime.fromisoformat(listed["time"]) + datetime.timedelta(seconds=seconds)
+    return listed[0].replace(listed["time"], then.isoformat())

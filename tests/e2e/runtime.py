@@ -114,18 +114,19 @@ class Function:
         return failed, payload
 
 
-def add_event(key, address):
+def add_event(key, address, **query):
     return {
         "resource": "/add",
         "path": "/add",
         "httpMethod": "POST",
         "headers": {"Authorization": f"Bearer {key}"},
+        "queryStringParameters": query or None,
         "requestContext": {"identity": {"sourceIp": address}},
     }
 
 
-def add(function, key, address):
+def add(function, key, address, **query):
     """-> HTTP status, body"""
-    failed, payload = function.call(add_event(key, address))
+    failed, payload = function.call(add_event(key, address, **query))
     assert not failed, payload
     return payload["statusCode"], json.loads(payload["body"])
