@@ -15,8 +15,8 @@ sys.path.insert(0, str(ROOT / "local"))
 
 from account import Account  # noqa: E402
 from browser import start_browser  # noqa: E402
+from emulator import ACCOUNT, POLICY_ARN, Stack  # noqa: E402
 from proxy import Proxy  # noqa: E402
-from stack import ACCOUNT, POLICY_ARN, Stack  # noqa: E402
 
 SECOND_ARN = f"arn:aws:iam::{ACCOUNT}:policy/team/a/second-gate"
 JUMP_ARN = f"arn:aws:iam::{ACCOUNT}:role/jump"

@@ -12,9 +12,10 @@ import pytest
 import yaml
 
 from conftest import SECOND_ARN
+from emulator import POLICY_ARN
 from proxy import Proxy
 from runtime import RESET_POLICY, Function
-from stack import LINT, POLICY_ARN, ROOT
+from tools import LINT, ROOT
 from waiting import wait_for
 
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())

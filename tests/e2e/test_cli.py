@@ -11,8 +11,9 @@ import pytest
 
 from command import Program, binary
 from conftest import OFFICE, SECOND_ARN
+from emulator import POLICY_ARN
 from home import Home
-from stack import POLICY_ARN, ROOT
+from tools import ROOT
 
 DENY_OFFICE = str(ROOT / "examples" / "policies" / "deny-office.json")
 

@@ -6,9 +6,9 @@ import threading
 import time
 
 from conftest import SECOND_ARN
+from emulator import POLICY_ARN
 from proxy import Proxy
 from runtime import ADD_IP, RESET_POLICY, Function, add, add_event
-from stack import POLICY_ARN
 from waiting import wait_for
 
 OFFICE = "198.51.100.10/32"

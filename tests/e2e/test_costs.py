@@ -4,9 +4,10 @@ import re
 
 import pytest
 
+from emulator import POLICY_ARN
 from proxy import Proxy
 from runtime import ADD_IP, RESET_POLICY, Function, add_event
-from stack import POLICY_ARN, ROOT
+from tools import ROOT
 
 COSTS = (ROOT / "docs" / "costs.md").read_text()
 

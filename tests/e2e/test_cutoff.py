@@ -4,9 +4,9 @@ import time
 
 import pytest
 
+from emulator import POLICY_ARN
 from proxy import Proxy
 from runtime import ADD_IP, RESET_POLICY, Function, add
-from stack import POLICY_ARN
 from waiting import wait_for
 
 # All are loopback addresses, so that a user can call from each.

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from conftest import JUMP_ARN, OTHER_ARN, SECOND_ARN
-from stack import POLICY_ARN, fire_schedule
+from emulator import POLICY_ARN, fire_schedule
 from waiting import wait_for
 
 OFFICE = "198.51.100.10/32"

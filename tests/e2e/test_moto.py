@@ -9,8 +9,9 @@ import time
 import pytest
 
 from account import Account
+from emulator import free_port
 from runtime import ADD_IP, RESET_POLICY, Function, add
-from stack import STACK, free_port
+from tools import STACK
 
 ARN = "arn:aws:iam::123456789012:policy/gate"
 DOCUMENT = {

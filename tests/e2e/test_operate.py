@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from stack import ACCOUNT, POLICY_ARN, ROOT
+from emulator import ACCOUNT, POLICY_ARN
+from tools import ROOT
 
 OFFICE = "198.51.100.10/32"
 

@@ -10,9 +10,10 @@ import pytest
 
 import package
 from command import binary as binary_of_the_program
+from emulator import for_the_emulator
 from report import DIFFERENT, Report
-from stack import BUILD, BUILT, ROOT, STACK, Problem, for_the_emulator
 from story import tell
+from tools import BUILD, BUILT, ROOT, STACK, Problem
 from world import LocalWorld
 
 TOOLS = ["bash", "env", "openssl", "cut", "printf", "sha256sum", "sort"]

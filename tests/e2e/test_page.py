@@ -4,7 +4,7 @@ import re
 import time
 
 from browser import button, card, choose, needs_browser, shoot, text_of, wait_for_text, wait_until
-from stack import POLICY_ARN
+from emulator import POLICY_ARN
 
 ADDRESS = "127.0.0.1/32"
 

@@ -8,7 +8,7 @@ import urllib.parse
 import pytest
 
 from browser import another_site, button, card, needs_browser, violations, wait_for_text, wait_until
-from stack import ROOT
+from tools import ROOT
 
 
 @needs_browser

@@ -5,7 +5,7 @@ import json
 import urllib.parse
 
 from browser import another_site, button, card, needs_browser, wait_for_text, wait_until
-from stack import POLICY_ARN
+from emulator import POLICY_ARN
 
 
 def untouched(stack, account, before):

@@ -16,8 +16,9 @@ import pytest
 import alarms  # noqa: F401, it has questions
 import package
 from asking import QUESTIONS
+from emulator import Stack, for_the_emulator
 from report import Report
-from stack import ROOT, STACK, Stack, for_the_emulator
+from tools import ROOT, STACK
 
 PREFIX = "ip-gate-trial-0123abcd"
 STATE = ROOT / "account-state.json"

@@ -15,8 +15,9 @@ import yaml
 from botocore.config import Config
 
 from account import REGION
+from emulator import POLICY_ARN
 from proxy import Proxy
-from stack import POLICY_ARN, ROOT
+from tools import ROOT
 
 RECIPES = (ROOT / "docs" / "recipes.md").read_text()
 OFFICE = "198.51.100.10/32"

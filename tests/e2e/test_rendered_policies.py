@@ -1,7 +1,7 @@
 """What the template's bucket policy and roles allow on AWS, and whom.
 
-The emulator cannot show it (`local_template` in local/stack.py says why). So the policies are rendered here
-and given to an evaluator that is not ours: an npm package, pinned in local/package-lock.json.
+The emulator cannot show it (`for_the_emulator` in local/emulator.py says why). So the policies are rendered
+here and given to an evaluator that is not ours: an npm package, pinned in local/package-lock.json.
 """
 
 import json
@@ -9,8 +9,8 @@ import subprocess
 
 import pytest
 
-import stack
 from rendering import ACCOUNT, FUNCTION_ARN, GROUP_ARN, NAMES, REGION, TOPIC_ARN, Rendered
+from tools import LINT, ROOT, install, install_npm_packages
 
 GATE, SECOND = f"arn:aws:iam::{ACCOUNT}:policy/gate", f"arn:aws:iam::{ACCOUNT}:policy/team/second"
 JUMP, HELPER = f"arn:aws:iam::{ACCOUNT}:role/jump", "arn:aws:iam::444455556666:role/ip-gate"
@@ -54,16 +54,13 @@ CREATE_ONLY = {"s3:if-none-match": "*"}
 @pytest.fixture(scope="session")
 def evaluate():
     """A function from a list of simulations to their results."""
-    stack.install(stack.LINT, stack.ROOT / "local" / "requirements-lint.txt")
-    stack.install_npm_packages()
-    script = stack.ROOT / "tests" / "e2e" / "evaluate.mjs"
+    install(LINT, ROOT / "local" / "requirements-lint.txt")
+    install_npm_packages()
+    script = ROOT / "tests" / "e2e" / "evaluate.mjs"
 
     def run(simulations):
         done = subprocess.run(
-            [stack.LINT / "bin" / "node", script],
-            input=json.dumps(simulations),
-            capture_output=True,
-            text=True,
+            [LINT / "bin" / "node", script], input=json.dumps(simulations), capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)

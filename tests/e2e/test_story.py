@@ -5,7 +5,7 @@ import pytest
 import story
 from asking import NotAsked, answer
 from report import DIFFERENT, NOT_ASKED, OK, Report
-from stack import Problem
+from tools import Problem
 
 
 class StubWorld:

@@ -9,9 +9,10 @@ import pytest
 import yaml
 
 from conftest import HELPER_ARN, JUMP_ARN, OTHER_ARN, SECOND_ARN
+from emulator import POLICY_ARN, SAVED_QUERIES, local_template, nightly_reset
 from log_filters import matches
 from runtime import ADD_IP, RESET_POLICY, Function, add
-from stack import BUILT, POLICY_ARN, ROOT, SAVED_QUERIES, Problem, local_template, nightly_reset
+from tools import BUILT, ROOT, Problem
 
 ROUTES = {
     ("/", "get"),
