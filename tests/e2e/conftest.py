@@ -83,7 +83,7 @@ def stack():
 
 
 def prepare(stack):
-    """What the administrator of both accounts has before he deploys."""
+    """What the administrator of both accounts has before they deploy."""
     document = (ROOT / "examples" / "policies" / "gate.json").read_text()
     stack.aws(
         "iam",

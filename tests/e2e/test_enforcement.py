@@ -24,7 +24,7 @@ def reset(stack, account, event=None):
     return report
 
 
-def test_the_gate_opens_for_the_address_that_was_added_and_for_no_other(stack, account, user):
+def test_the_gate_opens_for_the_added_address_alone(stack, account, user):
     assert account.signed_status(user, "127.0.0.2") == DENIED
     status, body = added(stack, "127.0.0.2")
     assert (status, body["status"], body["network"], body["member"]) == (
@@ -41,7 +41,7 @@ def test_the_gate_opens_for_the_address_that_was_added_and_for_no_other(stack, a
     assert account.signed_status(user, "127.0.0.2") == DENIED
 
 
-def test_wrong_and_missing_keys_get_one_answer_and_change_nothing(stack, account):
+def test_every_wrong_key_gets_the_same_answer(stack, account):
     before = account.default(POLICY_ARN)
     answers = {stack.call(key, "127.0.0.2") for key in (None, "wrong", stack.member_key + "0")}
     assert len(answers) == 1
@@ -81,7 +81,7 @@ def test_looking_ahead_changes_nothing(stack, account, headers):
     assert account.default(POLICY_ARN) == before
 
 
-def test_fourteen_adds_in_a_row_leave_fifteen_entries_and_four_versions(stack, account):
+def test_many_adds_leave_four_versions(stack, account):
     for host in range(2, 16):
         status, body = added(stack, f"127.0.0.{host}")
         assert (status, body["status"]) == (200, "added"), body
@@ -129,7 +129,7 @@ def test_a_second_reset_changes_nothing(stack, account):
     assert account.entries(POLICY_ARN) == [OFFICE]
 
 
-def test_a_missing_baseline_fails_the_reset_and_the_other_policy_is_reset(stack, account):
+def test_a_missing_baseline_does_not_stop_the_other_resets(stack, account):
     added(stack, "127.0.0.2")
     bucket = stack.outputs["StateBucket"]
     account.s3.delete_object(Bucket=bucket, Key="baseline/000000000000/policy/team/a/second-gate.json")

@@ -111,7 +111,7 @@ def test_a_member_removes_an_entry_on_the_page(stack, account, site, open_browse
 
 
 @needs_browser
-def test_a_wrong_key_is_told_so_and_may_be_typed_anew(stack, account, site, open_browser):
+def test_a_wrong_key_may_be_typed_anew(stack, account, site, open_browser):
     browser = open_browser()
     browser.get(site[0] + "#key=wrong")
     wait_for_text(browser, "a valid member key is needed")

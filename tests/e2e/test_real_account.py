@@ -110,7 +110,7 @@ def test_an_interrupted_run_leaves_nothing(emulator, folder, tmp_path):
     assert left(emulator) == [] and not STATE.exists(), printed
 
 
-def test_what_a_killed_run_left_is_removed_and_nothing_else_is(emulator, folder, tmp_path):
+def test_only_what_a_killed_run_left_is_removed(emulator, folder, tmp_path):
     emulator.aws("iam", "create-user", "--user-name", "somebody")
     process = start(emulator, "--package", str(folder), "--report", str(tmp_path / "r.md"), "--yes")
     for line in process.stdout:

@@ -159,7 +159,7 @@ def test_only_administrators_write_baselines_and_members(evaluate, name):
     check(evaluate, rendered, rows)
 
 
-def test_without_administrators_the_rights_in_the_account_decide_on_baselines_and_members(evaluate):
+def test_without_administrators_the_account_decides(evaluate):
     rendered = STACKS["open"]
     baseline, member = objects(rendered, f"baseline/{ACCOUNT}/policy/gate.json", "members/0a1b.json")
     check(
@@ -175,7 +175,7 @@ def test_without_administrators_the_rights_in_the_account_decide_on_baselines_an
 
 
 @pytest.mark.parametrize("name", STACKS)
-def test_the_functions_never_replace_a_baseline_and_never_write_members(evaluate, name):
+def test_the_functions_never_replace_a_baseline_or_a_member(evaluate, name):
     rendered = STACKS[name]
     baseline, member = objects(rendered, f"baseline/{ACCOUNT}/policy/gate.json", "members/0a1b.json")
     rows = [
@@ -196,9 +196,7 @@ def test_the_functions_never_replace_a_baseline_and_never_write_members(evaluate
 
 @pytest.mark.parametrize("name", STACKS)
 @pytest.mark.parametrize("taken_away", ["identityPolicies", "resourcePolicy"])
-def test_the_role_and_the_bucket_policy_each_keep_add_ip_from_replacing_a_baseline(
-    evaluate, name, taken_away
-):
+def test_two_policies_keep_add_ip_from_replacing_a_baseline(evaluate, name, taken_away):
     rendered = STACKS[name]
     (baseline,) = objects(rendered, f"baseline/{ACCOUNT}/policy/gate.json")
     simulations = [
@@ -275,7 +273,7 @@ ON_ROLES = ["iam:GetRole", "iam:UpdateAssumeRolePolicy"]
 
 @pytest.mark.parametrize("name", STACKS)
 @pytest.mark.parametrize("who", ["add-ip", "reset-policy"])
-def test_a_function_does_to_its_targets_what_it_needs_and_to_others_nothing(evaluate, name, who):
+def test_a_function_may_touch_its_own_targets_alone(evaluate, name, who):
     rendered, whole = STACKS[name], name == "whole"
     own = PRINCIPALS[who]
     rows = [(who, action, GATE, None, True) for action in ON_POLICIES]

@@ -423,7 +423,7 @@ def test_every_alarm_is_there_and_tells_the_topic(stack):
     assert config["DestinationConfig"]["OnFailure"] == {"Type": "SNS", "Destination": {"Ref": "Alarms"}}
 
 
-def test_the_heartbeat_is_quiet_until_the_first_reset_and_rings_in_silence(stack):
+def test_the_heartbeat_rings_when_resets_stop(stack):
     alarms = stack.aws("cloudwatch", "describe-alarms", "--alarm-name-prefix", "ip-gate-ResetMissing")[
         "MetricAlarms"
     ]
