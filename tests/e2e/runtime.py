@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -59,6 +60,11 @@ class Function:
 
             def log_message(self, *_):
                 pass
+
+            def handle(self):
+                # A function that is killed leaves its connection.
+                with contextlib.suppress(ConnectionError):
+                    super().handle()
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
         self.server.daemon_threads = True
