@@ -7,7 +7,7 @@ itself can answer: then the report of the local stack says so.
 from botocore.exceptions import ClientError
 
 from report import NOT_ASKED, one_line
-from stack import Problem, say
+from tools import Problem, say
 
 NOT_HERE = "only AWS can answer this"
 QUESTIONS = []

@@ -11,7 +11,7 @@ import time
 from botocore.exceptions import ClientError
 
 from report import distribution, table
-from stack import ROOT, Problem
+from tools import ROOT, Problem
 from world import error_code
 
 ROOTS = ROOT / "shared" / "allowlist-aws" / "src" / "aws" / "amazon-roots.pem"

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import zipfile
 
-from stack import BUILT, ROOT, VENVS, Problem, architecture, build_program, say
+from tools import BUILT, ROOT, VENVS, Problem, architecture, build_program, say
 
 FUNCTIONS = {"AddIpFunction": "add-ip", "ResetPolicyFunction": "reset-policy"}
 FILES = ["samconfig.toml", "LICENSE", "README.md", "README.ja.md", "CHANGELOG.md"]
@@ -184,14 +184,9 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("command", nargs="?", choices=["make", "program", "reproducible"], default="make")
+    run = {"make": package, "program": program_alone, "reproducible": reproducible}
     try:
-        match parser.parse_args().command:
-            case "make":
-                package()
-            case "program":
-                program_alone()
-            case "reproducible":
-                reproducible()
+        run[parser.parse_args().command]()
     except Problem as problem:
         print(f"package: {problem}", file=sys.stderr)
         return 1

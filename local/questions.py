@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 
 import measure
 from asking import NotAsked, question
-from stack import Problem
+from tools import Problem
 from world import OFFICE, error_code, key_in
 
 

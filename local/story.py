@@ -15,7 +15,7 @@ import alarms  # noqa: F401, it has questions
 from asking import ask
 from questions import widen
 from report import Report, one_line
-from stack import ROOT, Problem, say
+from tools import ROOT, Problem, say
 from world import LocalWorld, key_in
 
 
@@ -115,7 +115,7 @@ def tell(world, report):
     world.user = world.make_user(world.user_name)
     report.hide(world.user[0], "ACCESS-KEY-ID")
     show.aws(*probe, user=True, expect="baseline/")
-    show.chapter("now the gate is attached to her, and it denies everybody who is not on its list")
+    show.chapter("now the gate is attached to her, and it denies every address that is not on its list")
     world.attach(world.user_name, world.gate)
     show.aws(*probe, user=True, expect="AccessDenied")
 

@@ -1,6 +1,6 @@
 """A world in which the story can happen: an account with our stack in it.
 
-`LocalWorld` is the emulator. `AwsWorld` (real_account.py) is a real account. What both do is in `World`, so
+`LocalWorld` is the emulator. `AwsWorld` (aws_world.py) is a real account. What both do is in `World`, so
 `make demo` runs every day what a person runs once on a real account.
 
 Runs in `.venv-stack`, which has boto3 and the AWS CLI.
@@ -20,8 +20,9 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from emulator import ACCOUNT, Stack
 from package import architecture_of
-from stack import ACCOUNT, BUILT, PROGRAM, REGION, ROOT, STACK, Problem, Stack
+from tools import BUILT, PROGRAM, REGION, ROOT, STACK, Problem
 
 OFFICE = "198.51.100.10/32"
 TAG = "ip-gate-trial"

@@ -61,6 +61,9 @@ class Account:
             item["Key"] for item in self.s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
         ]
 
+    def lease(self, bucket):
+        return json.loads(self.s3.get_object(Bucket=bucket, Key="lease.json")["Body"].read())
+
     def invoke(self, function, event=None):
         answer = self.lambda_.invoke(FunctionName=function, Payload=json.dumps(event or {}).encode())
         return answer.get("FunctionError"), json.loads(answer["Payload"].read())

@@ -1,17 +1,17 @@
-"""A real browser for the tests of the page, and what they need around it: a proxy that keeps request lines,
-another site, and axe-core. Set SCREENSHOTS=1 to write the pictures of the README."""
+"""A real browser for the tests of the page, and what they need around it: another site, and axe-core.
+
+The fixtures are in conftest.py. Set SCREENSHOTS=1 to write the pictures of the README.
+"""
 
 import contextlib
 import os
 import shutil
 import threading
-import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from proxy import Proxy
-from stack import ROOT
+from tools import ROOT
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 needs_browser = pytest.mark.skipif(
@@ -20,73 +20,55 @@ needs_browser = pytest.mark.skipif(
 )
 
 
-@pytest.fixture
-def site(stack, account):
-    """-> (URL of the page through a proxy that keeps every request line, the proxy)"""
-    with Proxy(stack.endpoint) as proxy:
-        parts = urllib.parse.urlsplit(stack.url)
-        port = urllib.parse.urlsplit(proxy.endpoint).port
-        yield f"http://{parts.hostname}:{port}/gate/", proxy
-
-
-@pytest.fixture
-def open_browser(tmp_path):
-    """A function that starts a browser with an empty profile; every one is closed in the end."""
+def start_browser(profile, language="en-US", javascript=True, width=800, dark=False, zone="UTC", now=None):
+    """A browser whose profile is this folder."""
     from selenium import webdriver
 
-    browsers = []
-
-    def start(language="en-US", javascript=True, width=800, dark=False, zone="UTC", now=None):
-        options = webdriver.ChromeOptions()
-        options.binary_location = CHROMIUM
-        for flag in (
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--disable-dev-shm-usage",
-            "--no-proxy-server",
-            f"--lang={language}",
-            f"--user-data-dir={tmp_path / str(len(browsers))}",
-        ):
-            options.add_argument(flag)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        options.add_experimental_option(
-            "prefs",
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-dev-shm-usage",
+        "--no-proxy-server",
+        f"--lang={language}",
+        f"--user-data-dir={profile}",
+    ):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    options.add_experimental_option(
+        "prefs",
+        {
+            "intl.accept_languages": language,
+            "profile.managed_default_content_settings.javascript": 1 if javascript else 2,
+        },
+    )
+    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+    browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": zone})
+    if now:
+        browser.execute_cdp_cmd(
+            "Page.addScriptToEvaluateOnNewDocument",
             {
-                "intl.accept_languages": language,
-                "profile.managed_default_content_settings.javascript": 1 if javascript else 2,
+                "source": f"""{{
+            const shift = Date.parse("{now}") - Date.now();
+            Date = class extends Date {{
+                constructor(...given) {{ given.length ? super(...given) : super(Date.now()); }}
+                static now() {{ return super.now() + shift; }}
+            }};
+        }}"""
             },
         )
-        browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-        browsers.append(browser)
-        screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
-        browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": zone})
-        if now:
-            browser.execute_cdp_cmd(
-                "Page.addScriptToEvaluateOnNewDocument",
-                {
-                    "source": f"""{{
-                const shift = Date.parse("{now}") - Date.now();
-                Date = class extends Date {{
-                    constructor(...given) {{ given.length ? super(...given) : super(Date.now()); }}
-                    static now() {{ return super.now() + shift; }}
-                }};
-            }}"""
-                },
-            )
-        return browser
-
-    yield start
-    for browser in browsers:
-        browser.quit()
+    return browser
 
 
 @contextlib.contextmanager

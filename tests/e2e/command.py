@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 
-from stack import ROOT
+from tools import ROOT
 
 SNAPSHOTS = pathlib.Path(__file__).with_name("snapshots")
 

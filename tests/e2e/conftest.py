@@ -6,6 +6,7 @@ One stack keeps two policies, a role of its own account and a role of another on
 import json
 import pathlib
 import sys
+import urllib.parse
 
 import pytest
 
@@ -13,7 +14,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "local"))
 
 from account import Account  # noqa: E402
-from stack import ACCOUNT, POLICY_ARN, Stack  # noqa: E402
+from browser import start_browser  # noqa: E402
+from emulator import ACCOUNT, POLICY_ARN, Stack  # noqa: E402
+from proxy import Proxy  # noqa: E402
 
 SECOND_ARN = f"arn:aws:iam::{ACCOUNT}:policy/team/a/second-gate"
 JUMP_ARN = f"arn:aws:iam::{ACCOUNT}:role/jump"
@@ -149,3 +152,24 @@ def account(stack):
     )
     stack.add_member("alice")
     return account
+
+
+@pytest.fixture
+def site(stack, account):
+    """-> (URL of the page through a proxy that keeps every request line, the proxy)"""
+    with Proxy(stack.endpoint) as proxy:
+        yield f"http://{urllib.parse.urlsplit(stack.url).hostname}:{proxy.port}/gate/", proxy
+
+
+@pytest.fixture
+def open_browser(tmp_path):
+    """A function that starts a browser with an empty profile; every one is closed in the end."""
+    browsers = []
+
+    def start(**options):
+        browsers.append(start_browser(tmp_path / str(len(browsers)), **options))
+        return browsers[-1]
+
+    yield start
+    for browser in browsers:
+        browser.quit()

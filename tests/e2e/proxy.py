@@ -4,94 +4,62 @@ The functions call AWS through it, or a client calls the URL.
 """
 
 import collections
-import contextlib
+import datetime
 import email.utils
-import http.client
-import socket
+import re
 import threading
 import time
 import urllib.parse
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from relay import Answer, Relay
+
+# One object of a listing of S3.
+LISTED = re.compile(r"<Key>(?P<key>[^<]*)</Key><LastModified>(?P<time>[^<Z]*)(?=Z)")
 
 
-class Proxy:
+class Proxy(Relay):
     """A context manager. `hook(name, status)` runs after a call was answered, before its caller has it.
 
     `headers` replace those of each request. `answers` are (status, headers): each is given once, in this
-    order, before anything is passed on. `ahead` moves the clock that answers tell (S3's `Date`) forward by so
-    many seconds.
+    order, before anything is passed on. `ahead` moves S3's clock forward by so many seconds: what answers
+    tell as their `Date`, and when an object was put. A test may change it: then time has passed.
     """
 
     def __init__(self, endpoint, hook=None, delay=0.0, headers=None, answers=(), ahead=0, host="127.0.0.1"):
-        upstream = urllib.parse.urlsplit(endpoint)
-        proxy = self
-        self.counts, self.lock, self.hook = collections.Counter(), threading.Lock(), hook
+        super().__init__(endpoint, host)
+        self.hook, self.delay, self.answers, self.ahead = hook, delay, list(answers), ahead
+        self.headers = {name.lower(): value for name, value in (headers or {}).items()}
+        self.counts, self.lock = collections.Counter(), threading.Lock()
         self.seen = []  # of every request: its line, and where it came from as the browser tells
-        local = threading.local()
-        answers, headers = list(answers), {name.lower(): value for name, value in (headers or {}).items()}
+        self.put_ahead = {}  # by object: how far ahead the clock was when it was put
 
-        class Forward(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+    def respond(self, request):
+        name = self.name(request.method, request.path, request.body)
+        with self.lock:
+            self.counts[name] += 1
+            self.seen.append((request.line, request.headers.get("referer", "")))
+            instead = self.answers.pop(0) if self.answers else None
+        if instead:
+            return Answer(*instead)
+        time.sleep(self.delay)
+        answer = self.forward(request, **self.headers)
+        if self.hook:
+            self.hook(name, answer.status)
+        self.tell_time(request, answer)
+        return answer
 
-            def forward(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                name = proxy.name(self.command, self.path, body)
-                with proxy.lock:
-                    proxy.counts[name] += 1
-                    proxy.seen.append((self.requestline, self.headers.get("Referer", "")))
-                    instead = answers.pop(0) if answers else None
-                if instead:
-                    status, fields = instead
-                    self.send_response_only(status)
-                    for field in {**fields, "Content-Length": "0"}.items():
-                        self.send_header(*field)
-                    self.end_headers()
-                    return
-                time.sleep(delay)
-                # Signatures cover the host: it is passed on as it came.
-                if not hasattr(local, "connection"):
-                    local.connection = http.client.HTTPConnection(
-                        upstream.hostname, upstream.port, timeout=60
-                    )
-                local.connection.putrequest(
-                    self.command, self.path, skip_host=True, skip_accept_encoding=True
-                )
-                given = {name.lower(): value for name, value in self.headers.items()}
-                for header, value in {**given, **headers}.items():
-                    local.connection.putheader(header, value)
-                local.connection.endheaders(body or None)
-                answer = local.connection.getresponse()
-                content = answer.read()
-                if proxy.hook:
-                    proxy.hook(name, answer.status)
-                self.send_response_only(answer.status)
-                for header, value in answer.getheaders():
-                    if header.lower() == "date" and ahead:
-                        moved = email.utils.parsedate_to_datetime(value).timestamp() + ahead
-                        value = email.utils.formatdate(moved, usegmt=True)
-                    if header.lower() not in ("transfer-encoding", "content-length", "connection"):
-                        self.send_header(header, value)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do_OPTIONS = forward
-
-            def log_message(self, *_):
-                pass
-
-            def handle(self):
-                with contextlib.suppress(ConnectionError):
-                    super().handle()
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            request_queue_size = 512
-            address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-
-        self.server = Server((host, 0), Forward)
-        shown = f"[{host}]" if ":" in host else host
-        self.endpoint = f"http://{shown}:{self.server.server_address[1]}"
+    def tell_time(self, request, answer):
+        """Moves the times of an answer as the clock was moved when they were true."""
+        bucket, _, key = urllib.parse.unquote(urllib.parse.urlsplit(request.path).path)[1:].partition("/")
+        if request.method == "PUT" and answer.status == 200:
+            self.put_ahead[bucket, key] = self.ahead
+        move(answer.headers, "date", self.ahead)
+        move(answer.headers, "last-modified", self.put_ahead.get((bucket, key), 0))
+        if request.method == "GET" and not key and any(self.put_ahead.values()):
+            answer.content = LISTED.sub(
+                lambda listed: moved_listing(listed, self.put_ahead.get((bucket, listed["key"]), 0)),
+                answer.content.decode(),
+            ).encode()
 
     @staticmethod
     def name(method, path, body):
@@ -101,10 +69,13 @@ class Proxy:
         key = parts.path.lstrip("/").partition("/")[2]
         return f"{'LIST' if method == 'GET' and not key else method} {key.split('/')[0] or 'bucket'}"
 
-    def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return self
 
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
+def move(headers, name, seconds):
+    if name in headers and seconds:
+        then = email.utils.parsedate_to_datetime(headers[name]).timestamp()
+        headers[name] = email.utils.formatdate(then + seconds, usegmt=True)
+
+
+def moved_listing(listed, seconds):
+    then = datetime.datetime.fromisoformat(listed["time"]) + datetime.timedelta(seconds=seconds)
+    return listed[0].replace(listed["time"], then.isoformat())

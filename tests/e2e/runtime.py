@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -60,6 +61,11 @@ class Function:
             def log_message(self, *_):
                 pass
 
+            def handle(self):
+                # A function that is killed leaves its connection.
+                with contextlib.suppress(ConnectionError):
+                    super().handle()
+
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -114,18 +120,19 @@ class Function:
         return failed, payload
 
 
-def add_event(key, address):
+def add_event(key, address, **query):
     return {
         "resource": "/add",
         "path": "/add",
         "httpMethod": "POST",
         "headers": {"Authorization": f"Bearer {key}"},
+        "queryStringParameters": query or None,
         "requestContext": {"identity": {"sourceIp": address}},
     }
 
 
-def add(function, key, address):
+def add(function, key, address, **query):
     """-> HTTP status, body"""
-    failed, payload = function.call(add_event(key, address))
+    failed, payload = function.call(add_event(key, address, **query))
     assert not failed, payload
     return payload["statusCode"], json.loads(payload["body"])

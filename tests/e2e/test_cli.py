@@ -11,8 +11,9 @@ import pytest
 
 from command import Program, binary
 from conftest import OFFICE, SECOND_ARN
+from emulator import POLICY_ARN
 from home import Home
-from stack import POLICY_ARN, ROOT
+from tools import ROOT
 
 DENY_OFFICE = str(ROOT / "examples" / "policies" / "deny-office.json")
 
@@ -171,7 +172,7 @@ def test_a_gate_is_made_attached_to_nobody(account, admin):
     admin.check("gate-create")
 
 
-def test_a_gate_is_lifted_for_a_while_and_closes_again_by_itself(stack, account, user, admin):
+def test_a_lifted_gate_closes_by_itself(stack, account, user, admin):
     assert account.signed_status(user, "127.0.0.9") == 403
     admin("baseline", "save", "--arn", POLICY_ARN)
     printed = admin("gate", "lift", "--hours", "1", "--arn", POLICY_ARN)
@@ -238,7 +239,7 @@ def test_the_overview_says_what_to_look_at(stack, account, user, admin):
 # -- members ---------------------------------------------------------------------------------------
 
 
-def test_a_member_logs_in_adds_asks_and_removes(stack, account, home, member, tmp_path):
+def test_a_member_uses_every_command(stack, account, home, member, tmp_path):
     member("add", expect=1)
     wrong = member.bookmark.replace(stack.member_key, "0" * 64)
     member("login", stdin=wrong, expect=1)
@@ -287,7 +288,7 @@ def test_the_environment_names_the_gate_for_build_jobs(stack, account, home, mem
     assert "IP_GATE_KEY" in member("add", expect=1)
 
 
-def test_watch_follows_the_address_and_is_quiet_otherwise(stack, account, home, member):
+def test_watch_asks_only_when_the_address_changes(stack, account, home, member):
     member("login", stdin=member.bookmark)
     with member.start("watch", "--every", "1") as watch:
         watch.wait_for("added 127.0.0.2/32, until the next reset")
@@ -348,7 +349,7 @@ def test_watch_survives_a_network_that_is_gone(account, home, member):
         assert watch.process.wait(5) == 0, "it never hangs"
 
 
-def test_watch_waits_when_its_key_is_taken_away_and_takes_a_new_one(stack, account, admin, home, member):
+def test_watch_waits_for_a_new_key(stack, account, admin, home, member):
     bookmark = member.bookmark.replace(stack.member_key, key_of(admin("member", "add", "dora")))
     member("login", stdin=bookmark)
     with member.start("watch", "--every", "1") as watch:

@@ -6,9 +6,10 @@ import threading
 import time
 
 from conftest import SECOND_ARN
+from emulator import POLICY_ARN
 from proxy import Proxy
 from runtime import ADD_IP, RESET_POLICY, Function, add, add_event
-from stack import POLICY_ARN
+from waiting import wait_for
 
 OFFICE = "198.51.100.10/32"
 
@@ -34,7 +35,7 @@ def test_fifty_members_at_once_are_all_let_in(stack, account, capsys):
         answers = [function.answer() for function in functions]
         took = max(when for _, _, when in answers) - started
         # The last holder still prunes and releases after its answer.
-        wait_for(lambda: json.loads(lease(stack, account))["nonce"] is None)
+        wait_for(lambda: account.lease(stack.outputs["StateBucket"])["nonce"] is None)
         counts = dict(proxy.counts)
     for failed, payload, _ in answers:
         assert not failed and payload["statusCode"] == 200, payload
@@ -48,17 +49,6 @@ def test_fifty_members_at_once_are_all_let_in(stack, account, capsys):
             f"\n50 functions at once: {took:.2f} s, {counts['CreatePolicyVersion']} versions written, "
             f"{sum(counts.values())} calls: {counts}"
         )
-
-
-def lease(stack, account):
-    return account.s3.get_object(Bucket=stack.outputs["StateBucket"], Key="lease.json")["Body"].read()
-
-
-def wait_for(condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.05)
 
 
 def test_adds_racing_resets_end_in_a_state_that_explains_every_answer(stack, account, capsys):
@@ -81,7 +71,7 @@ def test_adds_racing_resets_end_in_a_state_that_explains_every_answer(stack, acc
                 for number, function in enumerate(functions):
                     function.send(add_event(stack.member_key, f"51.44.{turn + 80}.{number + 1}"))
                 added += [function.answer() for function in functions]
-            wait_for(lambda: json.loads(lease(stack, account))["kind"] == "reset", 30)
+            wait_for(lambda: account.lease(stack.outputs["StateBucket"])["kind"] == "reset", 30)
     finally:
         stop.set()
         thread.join()
@@ -118,12 +108,12 @@ def test_a_function_killed_while_it_holds_the_lease_delays_the_next_by_one_lease
         with Function(ADD_IP, variables(stack, proxy.endpoint)) as victim:
             victim.send(add_event(stack.member_key, "51.44.71.1"))
             assert killed.wait(30)
-        assert json.loads(lease(stack, account))["nonce"] is not None
+        assert account.lease(stack.outputs["StateBucket"])["nonce"] is not None
         with Function(ADD_IP, variables(stack, proxy.endpoint)) as function:
             started = time.monotonic()
             status, body = add(function, stack.member_key, "51.44.71.2")
             took = time.monotonic() - started
-            wait_for(lambda: json.loads(lease(stack, account))["nonce"] is None)
+            wait_for(lambda: account.lease(stack.outputs["StateBucket"])["nonce"] is None)
     assert (status, body["status"]) == (200, "added"), body
     assert took < 16, took
     # The dead one's grant was there: its address is let in as well.

@@ -5,10 +5,11 @@ import re
 
 import pytest
 
-from browser import button, needs_browser, open_browser, site, wait_for_text, wait_until  # noqa: F401
+from browser import button, needs_browser, wait_for_text, wait_until
+from emulator import POLICY_ARN
 from proxy import Proxy
 from runtime import ADD_IP, RESET_POLICY, Function, add_event
-from stack import POLICY_ARN, ROOT
+from tools import ROOT
 
 COSTS = (ROOT / "docs" / "costs.md").read_text()
 
@@ -89,7 +90,7 @@ def of_a_busy_member():
 
 
 @needs_browser
-def test_a_visit_makes_the_requests_that_the_costs_count(stack, account, site, open_browser):  # noqa: F811
+def test_a_visit_makes_the_requests_that_the_costs_count(stack, account, site, open_browser):
     url, proxy = site
     browser = open_browser()
     browser.get(f"{url}#key={stack.member_key}")

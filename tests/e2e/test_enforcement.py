@@ -6,7 +6,8 @@ import time
 import pytest
 
 from conftest import JUMP_ARN, OTHER_ARN, SECOND_ARN
-from stack import POLICY_ARN, fire_schedule
+from emulator import POLICY_ARN, fire_schedule
+from waiting import wait_for
 
 OFFICE = "198.51.100.10/32"
 ALLOWED, DENIED = 200, 403
@@ -23,7 +24,7 @@ def reset(stack, account, event=None):
     return report
 
 
-def test_the_gate_opens_for_the_address_that_was_added_and_for_no_other(stack, account, user):
+def test_the_gate_opens_for_the_added_address_alone(stack, account, user):
     assert account.signed_status(user, "127.0.0.2") == DENIED
     status, body = added(stack, "127.0.0.2")
     assert (status, body["status"], body["network"], body["member"]) == (
@@ -40,7 +41,7 @@ def test_the_gate_opens_for_the_address_that_was_added_and_for_no_other(stack, a
     assert account.signed_status(user, "127.0.0.2") == DENIED
 
 
-def test_wrong_and_missing_keys_get_one_answer_and_change_nothing(stack, account):
+def test_every_wrong_key_gets_the_same_answer(stack, account):
     before = account.default(POLICY_ARN)
     answers = {stack.call(key, "127.0.0.2") for key in (None, "wrong", stack.member_key + "0")}
     assert len(answers) == 1
@@ -80,7 +81,7 @@ def test_looking_ahead_changes_nothing(stack, account, headers):
     assert account.default(POLICY_ARN) == before
 
 
-def test_fourteen_adds_in_a_row_leave_fifteen_entries_and_four_versions(stack, account):
+def test_many_adds_leave_four_versions(stack, account):
     for host in range(2, 16):
         status, body = added(stack, f"127.0.0.{host}")
         assert (status, body["status"]) == (200, "added"), body
@@ -91,10 +92,7 @@ def test_fourteen_adds_in_a_row_leave_fifteen_entries_and_four_versions(stack, a
 
 def settled_versions(account, arn):
     """Pruning goes on after the answer."""
-    deadline = time.monotonic() + 10
-    while len(versions := account.versions(arn)) > 4 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return versions
+    return wait_for(lambda: len(versions := account.versions(arn)) <= 4 and versions)
 
 
 def test_the_default_version_counts_even_when_it_is_not_the_newest(stack, account):
@@ -131,7 +129,7 @@ def test_a_second_reset_changes_nothing(stack, account):
     assert account.entries(POLICY_ARN) == [OFFICE]
 
 
-def test_a_missing_baseline_fails_the_reset_and_the_other_policy_is_reset(stack, account):
+def test_a_missing_baseline_does_not_stop_the_other_resets(stack, account):
     added(stack, "127.0.0.2")
     bucket = stack.outputs["StateBucket"]
     account.s3.delete_object(Bucket=bucket, Key="baseline/000000000000/policy/team/a/second-gate.json")
@@ -145,9 +143,7 @@ def test_the_schedule_resets(stack, account, user):
     added(stack, "127.0.0.2")
     assert account.signed_status(user, "127.0.0.2") == ALLOWED
     fire_schedule(stack)
-    deadline = time.monotonic() + 10
-    while account.keys(stack.outputs["StateBucket"], "grants/") and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_for(lambda: not account.keys(stack.outputs["StateBucket"], "grants/"))
     assert account.signed_status(user, "127.0.0.2") == DENIED
 
 

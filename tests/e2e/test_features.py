@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from stack import ROOT
+from tools import ROOT
 
 
 def features(*selection):

@@ -9,8 +9,9 @@ import time
 import pytest
 
 from account import Account
+from emulator import free_port
 from runtime import ADD_IP, RESET_POLICY, Function, add
-from stack import STACK, free_port
+from tools import STACK
 
 ARN = "arn:aws:iam::123456789012:policy/gate"
 DOCUMENT = {
@@ -48,7 +49,7 @@ def moto(tmp_path):
         server.wait()
 
 
-def test_versions_are_pruned_and_the_baseline_comes_back(moto):
+def test_moto_agrees_on_versions(moto):
     variables = {"AWS_ENDPOINT_URL": moto.endpoint, "POLICY_ARNS": ARN, "STATE_BUCKET": "state"}
     with Function(ADD_IP, variables) as function:
         for host in range(1, 10):
@@ -69,7 +70,7 @@ def test_versions_are_pruned_and_the_baseline_comes_back(moto):
     assert moto.document(ARN) == DOCUMENT
 
 
-def test_five_versions_and_a_default_that_is_not_the_newest(moto):
+def test_moto_agrees_on_a_default_that_is_not_the_newest(moto):
     for entry in ("203.0.113.1", "203.0.113.2", "203.0.113.3", "203.0.113.4"):
         moto.iam.create_policy_version(
             PolicyArn=ARN,

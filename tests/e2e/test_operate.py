@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from stack import ACCOUNT, POLICY_ARN, ROOT
+from emulator import ACCOUNT, POLICY_ARN
+from tools import ROOT
 
 OFFICE = "198.51.100.10/32"
 
@@ -46,9 +47,7 @@ def mailbox(stack, account):
     account.sqs.delete_queue(QueueUrl=queue)
 
 
-def test_the_topic_is_told_who_let_which_network_into_which_policy_and_when_it_was_taken_out(
-    stack, account, mailbox
-):
+def test_the_topic_is_told_of_every_change(stack, account, mailbox):
     status, body = stack.call(stack.member_key, "127.0.0.2")
     assert status == 200
     written = {target["arn"]: target["version"] for target in json.loads(body)["targets"]}

@@ -10,9 +10,10 @@ import pytest
 
 import package
 from command import binary as binary_of_the_program
+from emulator import for_the_emulator
 from report import DIFFERENT, Report
-from stack import BUILD, BUILT, ROOT, STACK, Problem, for_the_emulator
 from story import tell
+from tools import BUILD, BUILT, ROOT, STACK, Problem
 from world import LocalWorld
 
 TOOLS = ["bash", "env", "openssl", "cut", "printf", "sha256sum", "sort"]
@@ -74,7 +75,7 @@ class PackageWorld(LocalWorld):
         self.read_outputs()
 
 
-def test_from_the_package_alone_a_member_is_added_let_in_reset_and_removed(unpacked, tools):
+def test_the_story_needs_the_package_alone(unpacked, tools):
     template = unpacked / "template.yaml"
     kept = template.read_bytes()
     template.write_text(for_the_emulator(template.read_text()))
@@ -90,7 +91,7 @@ def test_from_the_package_alone_a_member_is_added_let_in_reset_and_removed(unpac
     assert not [path for path in made if path.name == "bootstrap"], "nothing was built"
 
 
-def test_the_package_has_no_source_and_its_checksums_hold(archive, unpacked, tmp_path):
+def test_the_package_holds_what_its_checksums_say(archive, unpacked, tmp_path):
     fresh = package.unpack(archive, tmp_path)
     names = {path.relative_to(fresh).as_posix() for path in fresh.rglob("*") if path.is_file()}
     assert not [name for name in names if name.endswith((".rs", ".toml")) and name != "samconfig.toml"]

@@ -3,19 +3,8 @@
 import re
 import time
 
-from browser import (  # noqa: F401
-    button,
-    card,
-    choose,
-    needs_browser,
-    open_browser,
-    shoot,
-    site,
-    text_of,
-    wait_for_text,
-    wait_until,
-)
-from stack import POLICY_ARN
+from browser import button, card, choose, needs_browser, shoot, text_of, wait_for_text, wait_until
+from emulator import POLICY_ARN
 
 ADDRESS = "127.0.0.1/32"
 
@@ -25,7 +14,7 @@ def grants(stack, account):
 
 
 @needs_browser
-def test_a_bookmark_and_one_click_let_the_member_in(stack, account, site, open_browser):  # noqa: F811
+def test_a_bookmark_and_one_click_let_the_member_in(stack, account, site, open_browser):
     url, proxy = site
     browser = open_browser()
     before = account.default(POLICY_ARN)
@@ -57,7 +46,7 @@ def test_a_bookmark_and_one_click_let_the_member_in(stack, account, site, open_b
 
 
 @needs_browser
-def test_the_command_line_is_there_to_be_copied(stack, account, site, open_browser):  # noqa: F811
+def test_the_command_line_is_there_to_be_copied(stack, account, site, open_browser):
     browser = open_browser()
     browser.get(f"{site[0]}#key={stack.member_key}")
     wait_for_text(browser, "You are not in yet")
@@ -78,7 +67,7 @@ def test_the_command_line_is_there_to_be_copied(stack, account, site, open_brows
 
 
 @needs_browser
-def test_a_member_chooses_how_long_the_entry_lasts(stack, account, site, open_browser):  # noqa: F811
+def test_a_member_chooses_how_long_the_entry_lasts(stack, account, site, open_browser):
     browser = open_browser()
     browser.get(f"{site[0]}#key={stack.member_key}")
     wait_for_text(browser, "You are not in yet")
@@ -105,7 +94,7 @@ def test_a_member_chooses_how_long_the_entry_lasts(stack, account, site, open_br
 
 
 @needs_browser
-def test_a_member_removes_an_entry_on_the_page(stack, account, site, open_browser):  # noqa: F811
+def test_a_member_removes_an_entry_on_the_page(stack, account, site, open_browser):
     browser = open_browser()
     browser.get(f"{site[0]}#key={stack.member_key}")
     wait_for_text(browser, "You are not in yet")
@@ -122,7 +111,7 @@ def test_a_member_removes_an_entry_on_the_page(stack, account, site, open_browse
 
 
 @needs_browser
-def test_a_wrong_key_is_told_so_and_may_be_typed_anew(stack, account, site, open_browser):  # noqa: F811
+def test_a_wrong_key_may_be_typed_anew(stack, account, site, open_browser):
     browser = open_browser()
     browser.get(site[0] + "#key=wrong")
     wait_for_text(browser, "a valid member key is needed")
@@ -135,7 +124,7 @@ def test_a_wrong_key_is_told_so_and_may_be_typed_anew(stack, account, site, open
 
 
 @needs_browser
-def test_a_look_with_a_typed_key_changes_nothing(stack, account, site, open_browser):  # noqa: F811
+def test_a_look_with_a_typed_key_changes_nothing(stack, account, site, open_browser):
     browser = open_browser()
     browser.get(site[0])
     wait_for_text(browser, f"AWS sees you as {ADDRESS}")
@@ -146,7 +135,7 @@ def test_a_look_with_a_typed_key_changes_nothing(stack, account, site, open_brow
 
 
 @needs_browser
-def test_japanese_browsers_read_japanese(stack, account, site, open_browser):  # noqa: F811
+def test_japanese_browsers_read_japanese(stack, account, site, open_browser):
     browser = open_browser(language="ja")
     browser.get(f"{site[0]}#key={stack.member_key}")
     wait_for_text(browser, "まだ許可されていません")
@@ -164,7 +153,7 @@ def test_japanese_browsers_read_japanese(stack, account, site, open_browser):  #
 
 
 @needs_browser
-def test_everything_works_without_javascript(stack, account, site, open_browser):  # noqa: F811
+def test_everything_works_without_javascript(stack, account, site, open_browser):
     browser = open_browser(javascript=False)
     browser.get(site[0])
     browser.find_element("id", "key").send_keys(stack.member_key)

@@ -7,24 +7,13 @@ import urllib.parse
 
 import pytest
 
-from browser import (  # noqa: F401
-    another_site,
-    button,
-    card,
-    needs_browser,
-    open_browser,
-    site,
-    text_of,
-    violations,
-    wait_for_text,
-    wait_until,
-)
-from stack import ROOT
+from browser import another_site, button, card, needs_browser, violations, wait_for_text, wait_until
+from tools import ROOT
 
 
 @needs_browser
 @pytest.mark.parametrize("language, dark, width", [("en-US", False, 800), ("ja", True, 320)])
-def test_axe_finds_nothing_in_any_state(stack, account, site, open_browser, language, dark, width):  # noqa: F811
+def test_axe_finds_nothing_in_any_state(stack, account, site, open_browser, language, dark, width):
     browser = open_browser(language=language, dark=dark, width=width)
 
     def check(state):
@@ -51,7 +40,7 @@ def test_axe_finds_nothing_in_any_state(stack, account, site, open_browser, lang
 
 
 @needs_browser
-def test_the_page_works_by_keyboard(stack, account, site, open_browser):  # noqa: F811
+def test_the_page_works_by_keyboard(stack, account, site, open_browser):
     from selenium.webdriver.common.keys import Keys
 
     browser = open_browser(width=320, dark=True)
@@ -79,7 +68,7 @@ def test_the_page_works_by_keyboard(stack, account, site, open_browser):  # noqa
 
 
 @needs_browser
-def test_a_screen_reader_is_told_of_every_change(stack, account, site, open_browser):  # noqa: F811
+def test_a_screen_reader_is_told_of_every_change(stack, account, site, open_browser):
     browser = open_browser()
     browser.get(f"{site[0]}#key={stack.member_key}")
     wait_for_text(browser, "You are not in yet")
@@ -111,14 +100,7 @@ def test_a_screen_reader_is_told_of_every_change(stack, account, site, open_brow
     ],
 )
 def test_the_next_reset_is_told_in_the_readers_zone(
-    stack,
-    account,
-    open_browser,  # noqa: F811
-    now,
-    zone,
-    schedule,
-    schedule_zone,
-    until,
+    stack, account, open_browser, now, zone, schedule, schedule_zone, until
 ):
     parts = urllib.parse.urlsplit(stack.endpoint)
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=30)

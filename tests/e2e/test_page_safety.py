@@ -4,18 +4,8 @@ import http.client
 import json
 import urllib.parse
 
-from browser import (  # noqa: F401
-    another_site,
-    button,
-    card,
-    needs_browser,
-    open_browser,
-    site,
-    text_of,
-    wait_for_text,
-    wait_until,
-)
-from stack import POLICY_ARN
+from browser import another_site, button, card, needs_browser, wait_for_text, wait_until
+from emulator import POLICY_ARN
 
 
 def untouched(stack, account, before):
@@ -24,7 +14,7 @@ def untouched(stack, account, before):
 
 
 @needs_browser
-def test_no_key_is_in_a_request_line_or_a_referrer(stack, account, site, open_browser):  # noqa: F811
+def test_no_key_is_in_a_request_line_or_a_referrer(stack, account, site, open_browser):
     url, proxy = site
     browser = open_browser()
     browser.get(f"{url}#key={stack.member_key}")
@@ -42,7 +32,7 @@ def test_no_key_is_in_a_request_line_or_a_referrer(stack, account, site, open_br
 
 
 @needs_browser
-def test_requests_that_another_site_makes_are_refused(stack, account, site, open_browser):  # noqa: F811
+def test_requests_that_another_site_makes_are_refused(stack, account, site, open_browser):
     url, proxy = site
     query = f"key={stack.member_key}"
     page = f"""<!DOCTYPE html><title>Another site</title>
@@ -80,7 +70,7 @@ def test_requests_that_another_site_makes_are_refused(stack, account, site, open
 
 
 @needs_browser
-def test_a_link_on_another_site_shows_the_page(stack, account, site, open_browser):  # noqa: F811
+def test_a_link_on_another_site_shows_the_page(stack, account, site, open_browser):
     url, _ = site
     before = account.default(POLICY_ARN)
     link = f'<!DOCTYPE html><title>x</title><a href="{url}add?key={stack.member_key}&for=2h">x</a>'
@@ -109,7 +99,7 @@ def test_a_link_on_another_site_shows_the_page(stack, account, site, open_browse
 
 
 @needs_browser
-def test_a_typed_url_with_a_key_acts_at_once(stack, account, site, open_browser):  # noqa: F811
+def test_a_typed_url_with_a_key_acts_at_once(stack, account, site, open_browser):
     browser = open_browser()
     browser.get(f"{site[0]}add?key={stack.member_key}")
     wait_for_text(browser, "You are in")
@@ -118,7 +108,7 @@ def test_a_typed_url_with_a_key_acts_at_once(stack, account, site, open_browser)
 
 
 @needs_browser
-def test_a_link_cannot_write_into_the_command_line(stack, account, site, open_browser):  # noqa: F811
+def test_a_link_cannot_write_into_the_command_line(stack, account, site, open_browser):
     odd = urllib.parse.quote('1h";touch /tmp/x;"$(id)`id`')
     with another_site(
         {"/": f'<!DOCTYPE html><title>x</title><a href="{site[0]}add?key={odd}&for={odd}&ip={odd}">x</a>'}
@@ -133,7 +123,7 @@ def test_a_link_cannot_write_into_the_command_line(stack, account, site, open_br
 
 
 @needs_browser
-def test_nothing_of_the_page_is_refused_by_its_own_policy(stack, account, site, open_browser):  # noqa: F811
+def test_nothing_of_the_page_is_refused_by_its_own_policy(stack, account, site, open_browser):
     browser = open_browser()
     browser.get(f"{site[0]}#key={stack.member_key}")
     wait_for_text(browser, "You are not in yet")

@@ -7,9 +7,10 @@ import pytest
 
 import log_queries
 from conftest import SECOND_ARN
+from emulator import POLICY_ARN, SAVED_QUERIES
 from rendering import NAMES, Rendered
 from runtime import ADD_IP, RESET_POLICY, Function, add, add_event
-from stack import POLICY_ARN, ROOT, SAVED_QUERIES
+from tools import ROOT
 
 TEMPLATE = Rendered(Dashboard="true").template
 ALARMS = {name for name, given in TEMPLATE["Resources"].items() if given["Type"] == "AWS::CloudWatch::Alarm"}

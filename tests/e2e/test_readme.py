@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from rendering import Rendered
-from stack import ROOT
+from tools import ROOT
 
 ENGLISH, JAPANESE = ((ROOT / name).read_text() for name in ("README.md", "README.ja.md"))
 BOTH = pytest.mark.parametrize("readme", [ENGLISH, JAPANESE], ids=["README.md", "README.ja.md"])

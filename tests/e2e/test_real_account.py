@@ -16,8 +16,9 @@ import pytest
 import alarms  # noqa: F401, it has questions
 import package
 from asking import QUESTIONS
+from emulator import Stack, for_the_emulator
 from report import Report
-from stack import ROOT, STACK, Stack, for_the_emulator
+from tools import ROOT, STACK
 
 PREFIX = "ip-gate-trial-0123abcd"
 STATE = ROOT / "account-state.json"
@@ -109,7 +110,7 @@ def test_an_interrupted_run_leaves_nothing(emulator, folder, tmp_path):
     assert left(emulator) == [] and not STATE.exists(), printed
 
 
-def test_what_a_killed_run_left_is_removed_and_nothing_else_is(emulator, folder, tmp_path):
+def test_only_what_a_killed_run_left_is_removed(emulator, folder, tmp_path):
     emulator.aws("iam", "create-user", "--user-name", "somebody")
     process = start(emulator, "--package", str(folder), "--report", str(tmp_path / "r.md"), "--yes")
     for line in process.stdout:

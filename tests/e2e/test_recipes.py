@@ -15,8 +15,9 @@ import yaml
 from botocore.config import Config
 
 from account import REGION
+from emulator import POLICY_ARN
 from proxy import Proxy
-from stack import POLICY_ARN, ROOT
+from tools import ROOT
 
 RECIPES = (ROOT / "docs" / "recipes.md").read_text()
 OFFICE = "198.51.100.10/32"
@@ -52,7 +53,7 @@ def run(script, place, *arguments, folder=None):
 
 
 @pytest.mark.parametrize("status", [0, 3])
-def test_the_plain_shell_runs_a_command_and_leaves_nothing_behind(account, place, status):
+def test_the_plain_shell_leaves_nothing_behind(account, place, status):
     (script,) = blocks("A plain shell", "sh")
     assert run("aws s3 ls", place)[0] != 0, "the gate refuses"
     assert run(script, place, "sh", "-c", f"aws s3 ls && exit {status}")[0] == status
@@ -70,7 +71,7 @@ def test_the_plain_shell_removes_its_entry_when_it_is_ended(account, place):
     assert account.entries(POLICY_ARN) == [OFFICE]
 
 
-def test_gitlab_adds_before_the_script_and_removes_after_it(account, place, tmp_path):
+def test_gitlab_leaves_nothing_behind(account, place, tmp_path):
     (text,) = blocks("GitLab", "yaml")
     job = yaml.safe_load(text)["deploy"]
     assert run("set -e\n" + "\n".join(job["before_script"]), place, folder=tmp_path)[0] == 0

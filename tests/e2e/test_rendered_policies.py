@@ -1,7 +1,7 @@
 """What the template's bucket policy and roles allow on AWS, and whom.
 
-The emulator cannot show it (`local_template` in local/stack.py says why). So the policies are rendered here
-and given to an evaluator that is not ours: an npm package, pinned in local/package-lock.json.
+The emulator cannot show it (`for_the_emulator` in local/emulator.py says why). So the policies are rendered
+here and given to an evaluator that is not ours: an npm package, pinned in local/package-lock.json.
 """
 
 import json
@@ -9,8 +9,8 @@ import subprocess
 
 import pytest
 
-import stack
 from rendering import ACCOUNT, FUNCTION_ARN, GROUP_ARN, NAMES, REGION, TOPIC_ARN, Rendered
+from tools import LINT, ROOT, install, install_npm_packages
 
 GATE, SECOND = f"arn:aws:iam::{ACCOUNT}:policy/gate", f"arn:aws:iam::{ACCOUNT}:policy/team/second"
 JUMP, HELPER = f"arn:aws:iam::{ACCOUNT}:role/jump", "arn:aws:iam::444455556666:role/ip-gate"
@@ -60,16 +60,13 @@ CREATE_ONLY = {"s3:if-none-match": "*"}
 @pytest.fixture(scope="session")
 def evaluate():
     """A function from a list of simulations to their results."""
-    stack.install(stack.LINT, stack.ROOT / "local" / "requirements-lint.txt")
-    stack.install_npm_packages()
-    script = stack.ROOT / "tests" / "e2e" / "evaluate.mjs"
+    install(LINT, ROOT / "local" / "requirements-lint.txt")
+    install_npm_packages()
+    script = ROOT / "tests" / "e2e" / "evaluate.mjs"
 
     def run(simulations):
         done = subprocess.run(
-            [stack.LINT / "bin" / "node", script],
-            input=json.dumps(simulations),
-            capture_output=True,
-            text=True,
+            [LINT / "bin" / "node", script], input=json.dumps(simulations), capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
@@ -168,7 +165,7 @@ def test_only_administrators_write_baselines_and_members(evaluate, name):
     check(evaluate, rendered, rows)
 
 
-def test_without_administrators_the_rights_in_the_account_decide_on_baselines_and_members(evaluate):
+def test_without_administrators_the_account_decides(evaluate):
     rendered = STACKS["open"]
     baseline, member = objects(rendered, f"baseline/{ACCOUNT}/policy/gate.json", "members/0a1b.json")
     check(
@@ -184,7 +181,7 @@ def test_without_administrators_the_rights_in_the_account_decide_on_baselines_an
 
 
 @pytest.mark.parametrize("name", STACKS)
-def test_the_functions_never_replace_a_baseline_and_never_write_members(evaluate, name):
+def test_the_functions_never_replace_a_baseline_or_a_member(evaluate, name):
     rendered = STACKS[name]
     baseline, member = objects(rendered, f"baseline/{ACCOUNT}/policy/gate.json", "members/0a1b.json")
     rows = [
@@ -205,9 +202,7 @@ def test_the_functions_never_replace_a_baseline_and_never_write_members(evaluate
 
 @pytest.mark.parametrize("name", STACKS)
 @pytest.mark.parametrize("taken_away", ["identityPolicies", "resourcePolicy"])
-def test_the_role_and_the_bucket_policy_each_keep_add_ip_from_replacing_a_baseline(
-    evaluate, name, taken_away
-):
+def test_two_policies_keep_add_ip_from_replacing_a_baseline(evaluate, name, taken_away):
     rendered = STACKS[name]
     (baseline,) = objects(rendered, f"baseline/{ACCOUNT}/policy/gate.json")
     simulations = [
@@ -284,7 +279,7 @@ ON_ROLES = ["iam:GetRole", "iam:UpdateAssumeRolePolicy"]
 
 @pytest.mark.parametrize("name", STACKS)
 @pytest.mark.parametrize("who", ["add-ip", "reset-policy"])
-def test_a_function_does_to_its_targets_what_it_needs_and_to_others_nothing(evaluate, name, who):
+def test_a_function_may_touch_its_own_targets_alone(evaluate, name, who):
     rendered, whole = STACKS[name], name == "whole"
     own = PRINCIPALS[who]
     rows = [(who, action, GATE, None, True) for action in ON_POLICIES]

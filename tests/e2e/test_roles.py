@@ -33,7 +33,7 @@ def carl(stack):
     return made["AccessKeyId"], made["SecretAccessKey"]
 
 
-def test_one_request_opens_the_role_here_and_the_role_there(stack, account, carl):
+def test_one_request_opens_roles_of_two_accounts(stack, account, carl):
     other = Account(stack.endpoint, OTHER_ACCOUNT)
 
     def statuses(source):

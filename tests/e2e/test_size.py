@@ -7,8 +7,8 @@ import zipfile
 
 import pytest
 
+from emulator import POLICY_ARN
 from runtime import ADD_IP, RESET_POLICY, Function, add
-from stack import POLICY_ARN
 
 LARGEST_PACKAGE = 3_000_000
 MOST_MEMORY = 12_000_000

@@ -30,7 +30,7 @@ RUNTIME = {
         ),
     ],
 )
-def test_all_mistakes_are_told_in_one_line_and_the_start_is_refused(bootstrap, environment, parts):
+def test_one_line_names_all_mistakes_in_the_settings(bootstrap, environment, parts):
     done = subprocess.run([bootstrap], env=environment, capture_output=True, text=True, timeout=20)
     assert done.returncode not in (0, None) and done.returncode > 0, done
     lines = done.stderr.strip().splitlines()

@@ -5,7 +5,7 @@ import pytest
 import story
 from asking import NotAsked, answer
 from report import DIFFERENT, NOT_ASKED, OK, Report
-from stack import Problem
+from tools import Problem
 
 
 class StubWorld:
@@ -57,7 +57,7 @@ def test_one_wrong_answer_fails_the_demo(monkeypatch, tmp_path):
     assert "**DIFFERENT**" in (tmp_path / "report.md").read_text()
 
 
-def test_a_question_that_breaks_is_different_and_one_that_is_not_asked_says_why():
+def test_each_question_has_an_outcome():
     def breaks(*_):
         raise KeyError("x")
 

@@ -9,9 +9,10 @@ import pytest
 import yaml
 
 from conftest import HELPER_ARN, JUMP_ARN, OTHER_ARN, SECOND_ARN
+from emulator import POLICY_ARN, SAVED_QUERIES, local_template, nightly_reset
 from log_filters import matches
 from runtime import ADD_IP, RESET_POLICY, Function, add
-from stack import BUILT, POLICY_ARN, ROOT, SAVED_QUERIES, Problem, local_template, nightly_reset
+from tools import BUILT, ROOT, Problem
 
 ROUTES = {
     ("/", "get"),
@@ -422,7 +423,7 @@ def test_every_alarm_is_there_and_tells_the_topic(stack):
     assert config["DestinationConfig"]["OnFailure"] == {"Type": "SNS", "Destination": {"Ref": "Alarms"}}
 
 
-def test_the_heartbeat_is_quiet_until_the_first_reset_and_rings_in_silence(stack):
+def test_the_heartbeat_rings_when_resets_stop(stack):
     alarms = stack.aws("cloudwatch", "describe-alarms", "--alarm-name-prefix", "ip-gate-ResetMissing")[
         "MetricAlarms"
     ]
