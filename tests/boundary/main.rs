@@ -5,6 +5,7 @@ mod admin;
 mod audit;
 mod cutoff;
 mod entries;
+mod events;
 mod faults;
 mod lag;
 mod members;

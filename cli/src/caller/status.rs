@@ -18,11 +18,18 @@ pub async fn run(output: Output) -> Outcome {
         let answers = ways.iter().map(|way| gate.ask(&way.page, "status", &[]));
         join_all(answers).await
     };
-    let answers: Vec<Answer> = answers.into_iter().collect::<Result<_, _>>()?;
-    let allowed = answers.iter().all(is_allowed);
+    let (answers, problems): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+    let answers: Vec<Answer> = answers.into_iter().flatten().collect();
+    let allowed = problems.is_empty() && answers.iter().all(is_allowed);
     let json: Vec<&Value> = answers.iter().map(|answer| &answer.json).collect();
-    output.answer(&json!({ "allowed": allowed, "answers": json }), || lines(&answers, output));
-    Ok(if allowed { Exit::Done } else { Exit::Failed })
+    if !answers.is_empty() {
+        output.answer(&json!({ "allowed": allowed, "answers": json }), || lines(&answers, output));
+    }
+    // One network without an answer does not hide what is known of the other.
+    match problems.into_iter().find_map(Result::err) {
+        Some(problem) => Err(problem),
+        None => Ok(if allowed { Exit::Done } else { Exit::Failed }),
+    }
 }
 
 /// Whether the gate lets the caller of an answer in.
