@@ -50,7 +50,7 @@ async fn entries_that_somebody_took_out_are_put_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_target_without_a_usable_baseline_stays_untouched_and_the_reset_fails_naming_it() {
+async fn a_reset_names_the_target_that_has_no_usable_baseline() {
     let second = "arn:aws:iam::111122223333:policy/second";
     let both = format!("{POLICY},{second}");
     for (baseline, why) in [
@@ -98,7 +98,7 @@ async fn a_target_without_a_usable_baseline_stays_untouched_and_the_reset_fails_
 }
 
 #[tokio::test(start_paused = true)]
-async fn single_entries_are_revoked_with_their_grants_and_nothing_else_changes() {
+async fn a_revocation_changes_nothing_else() {
     let script = Script::new(office());
     for (name, address) in
         [("alice", HOME), ("bob", HOME), ("alice", "51.44.71.81"), ("carol", "51.44.71.82")]
@@ -264,7 +264,7 @@ async fn an_older_version_comes_back_with_everybody_who_is_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_member_who_adds_while_he_is_revoked_keeps_no_entry() {
+async fn a_member_who_adds_during_a_revocation_keeps_no_entry() {
     let script = Script::new(office());
     script.caller(1).add("alice", HOME).await;
     let late = |world: &mut World| {

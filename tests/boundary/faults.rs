@@ -48,7 +48,7 @@ async fn two_callers_at_once_are_both_let_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_was_lost_is_found_by_looking_and_nothing_is_created_twice() {
+async fn a_version_whose_answer_was_lost_is_not_created_twice() {
     let script = Script::new(office());
     script.once(Act::Lost, creates);
     let answer = script.caller(1).add("alice", HOME).await;
@@ -57,7 +57,7 @@ async fn an_answer_that_was_lost_is_found_by_looking_and_nothing_is_created_twic
 }
 
 #[tokio::test(start_paused = true)]
-async fn throttling_is_waited_out_and_in_the_end_reported_with_the_grant_left() {
+async fn throttling_is_waited_out_and_then_reported() {
     let script = Script::new(office());
     for _ in 0..3 {
         script.once(Act::Fail(400, "Throttling"), creates);

@@ -70,7 +70,7 @@ async fn eight_adds_in_a_row_under_a_lag_of_ten_seconds_are_all_added_at_once() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn lists_that_are_older_than_gets_cost_one_round_trip_and_no_wait() {
+async fn a_list_older_than_gets_costs_one_round_trip() {
     let script = lagging(seconds(2.0), seconds(1.0));
     for (author, name) in MEMBERS.iter().enumerate() {
         let (answer, trips) = add(&script, author, name, &format!("51.44.71.{author}")).await;

@@ -14,7 +14,7 @@ fn publishes(op: &Op) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_version_is_told_once_with_who_which_network_which_policy_and_which_version() {
+async fn a_version_is_told_once_with_all_that_belongs_to_it() {
     let script = Script::new(office());
     for _ in 0..2 {
         assert_eq!(add(&script, 1, "alice", "51.44.71.80").await.status, 200);
@@ -46,7 +46,7 @@ async fn an_entry_that_had_waited_is_told_with_the_version_that_brings_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_and_a_revocation_are_told_and_a_rehearsal_is_not() {
+async fn a_dry_run_is_told_to_nobody() {
     let script = Script::new(office());
     let act =
         async |event: Value| script.caller(9).reset(reset_config(&[TOPIC]), event).await.unwrap();
@@ -73,7 +73,7 @@ async fn a_reset_and_a_revocation_are_told_and_a_rehearsal_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_stands_and_is_answered_in_time_when_the_topic_cannot_be_told() {
+async fn a_change_does_not_depend_on_its_notice() {
     for act in [Act::Fail(403, "AuthorizationError"), Act::Dropped, Act::Silent] {
         let script = Script::new(office());
         let rule = act.clone();

@@ -49,7 +49,7 @@ async fn the_key_may_come_in_four_ways() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn checks_come_in_the_order_of_the_design_and_change_nothing() {
+async fn checks_come_in_a_fixed_order() {
     let with = |edit: &dyn Fn(&mut Value)| {
         let mut event = add_event("mallory", "10.0.0.1");
         event["queryStringParameters"] = json!({ "ip": "nonsense" });
@@ -171,7 +171,7 @@ async fn open_access_asks_for_no_key_and_still_knows_members() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn documents_that_cannot_be_worked_on_are_refused_and_left_alone() {
+async fn a_document_that_cannot_be_worked_on_is_left_alone() {
     let differ = r#"{"Statement":[{"Sid":"A","Effect":"Deny","Condition":{"NotIpAddress":{"aws:SourceIp":"1.1.1.1"}}},{"Sid":"B","Effect":"Deny","Condition":{"NotIpAddress":{"aws:SourceIp":"2.2.2.2"}}}]}"#;
     for (document, kind) in [
         (r#"{"Statement":[]}"#.to_owned(), "no_gate"),

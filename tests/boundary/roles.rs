@@ -108,7 +108,7 @@ async fn the_baseline_is_saved_before_the_first_write_always() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_request_opens_the_policy_of_the_jump_account_and_the_role_in_another() {
+async fn one_request_opens_targets_in_two_accounts() {
     let script = world(&known("trust-allow"));
     script.world.lock().add_policy(POLICY, &[(1, gate(&["198.51.100.10/32"], &[]))]);
     let both = [("ROLE_ARNS", ROLE)];
@@ -182,7 +182,7 @@ async fn an_edit_outside_between_the_write_and_its_read_back_is_merged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_answer_and_throttling_are_repeated_and_a_refusal_is_told() {
+async fn a_write_to_a_role_is_repeated_unless_it_was_refused() {
     let script = world(&known("trust-deny"));
     script.once(Act::Lost, writes);
     script.once(Act::Fail(400, "Throttling"), writes);

@@ -283,7 +283,7 @@ pub static SCENARIOS: [Scenario; 78] = [
     .slow(),
     // Removed members.
     scenario(
-        "member removed while he adds",
+        "member removed while they add",
         CLEAN,
         &[add("mal", "X"), RevokeMember("mal"), add("a", "A")],
     ),

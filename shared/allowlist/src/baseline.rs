@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_with_a_network_serves_and_entries_that_do_not_parse_are_named() {
+    fn entries_that_do_not_parse_are_named() {
         assert_eq!(check(r#"["1.2.3.4","office"]"#, 6144).unwrap().unparsed, ["office"]);
         assert!(check(r#""1.2.3.4""#, 6144).unwrap().unparsed.is_empty());
     }

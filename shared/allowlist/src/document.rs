@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn trust_policies_are_the_same_in_whatever_order_and_form_iam_returns_them() {
+    fn a_trust_policy_is_the_same_in_every_form_that_iam_returns() {
         let normal = |text: &str| Document::parse(text).unwrap().normal_form();
         let written = normal(
             r#"{"Statement":[{"Principal":{"AWS":["111122223333","arn:aws:iam::111122223333:user/a"],"Service":["ec2.amazonaws.com"]},"Action":["sts:AssumeRole"],"Condition":{"Bool":{"aws:MultiFactorAuthPresent":true}}}]}"#,

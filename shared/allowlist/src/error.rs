@@ -163,3 +163,24 @@ pub fn chain(error: &(dyn StdError + 'static)) -> String {
     }
     line
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_has_each_cause_once() {
+        let cause = std::io::Error::other("connection refused");
+        let error = Error::Aws {
+            operation: "s3:GetObject",
+            resource: "s3://state/lease.json".to_owned(),
+            advice: String::new(),
+            source: Box::new(cause),
+        };
+        let text = error.chain();
+        assert_eq!(text.matches("connection refused").count(), 1, "{text}");
+        let at = Error::Busy("wait".to_owned()).at("arn");
+        assert_eq!(at.chain().matches("wait").count(), 1, "{}", at.chain());
+        assert!(at.is_transient() && !error.is_transient());
+    }
+}

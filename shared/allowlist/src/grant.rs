@@ -237,7 +237,7 @@ pub struct CountRules<'a> {
 }
 
 /// The place of a grant within its member's share: late ones after others, then by age, then by object.
-type Rank<'g> = (bool, i64, String, &'g Grant);
+type Rank = (bool, i64, String);
 
 /// COUNT: the grants that belong on the list, oldest first. Of each entry the newest object counts, if it lives and its
 /// member was not removed; of each member as many as the share allows: first what is `listed` already, then by age.
@@ -247,7 +247,7 @@ pub fn count(
     rules: &CountRules<'_>,
     listed: impl Fn(&Network) -> bool,
 ) -> Vec<Grant> {
-    let mut members: BTreeMap<Option<&Member>, Vec<Rank<'_>>> = BTreeMap::new();
+    let mut members: BTreeMap<Option<&Member>, Vec<(Rank, &Grant)>> = BTreeMap::new();
     for grant in newest_of_each_entry(grants) {
         let member = grant.key.member.as_ref();
         if is_void(rules.void, member, grant.granted_at) {
@@ -263,29 +263,16 @@ pub fn count(
         let intended = rules.intended.contains(object.as_str()) && holds(Invariant::IntendedFirst);
         // INVARIANT (ListedFirst): a member who is in stays in, also if others ask.
         let late = !is_listed && !intended && holds(Invariant::ListedFirst);
-        members.entry(member).or_default().push((late, grant.granted_at, object, grant));
+        members.entry(member).or_default().push(((late, grant.granted_at, object), grant));
     }
     let mut counted: Vec<&Grant> = Vec::new();
     for (_, mut ranked) in members {
-        ranked.sort();
-        let share = ranked.into_iter().take(rules.share).map(|(.., grant)| grant);
+        ranked.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let share = ranked.into_iter().take(rules.share).map(|(_, grant)| grant);
         counted.extend(share.filter(|grant| !grant.has_ended(rules.now, rules.cutoff)));
     }
     counted.sort_by_cached_key(|grant| (grant.granted_at, grant.key.object()));
     counted.into_iter().cloned().collect()
-}
-
-impl PartialOrd for Grant {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Grant {
-    /// By age, then by key: the order in which grants are served.
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.granted_at, self.key.object()).cmp(&(other.granted_at, other.key.object()))
-    }
 }
 
 #[cfg(test)]

@@ -227,6 +227,21 @@ mod tests {
     }
 
     #[test]
+    fn intended_objects_are_those_of_managed_targets() {
+        let target = Target::policy("arn:aws:iam::111122223333:policy/gate").unwrap();
+        let intent = |object: &str| Intent { keys: vec![object.to_owned()], ..Intent::default() };
+        let pending = |objects: &[&str]| TargetRecord {
+            pending: objects.iter().map(|object| intent(object)).collect(),
+            ..TargetRecord::default()
+        };
+        let mut record = record(None, Writer::Add);
+        record.targets.insert(target.arn().to_owned(), pending(&["a", "b"]));
+        record.targets.insert("gone".to_owned(), pending(&["c"]));
+        let targets = [target];
+        assert_eq!(record.intended(&targets), HashSet::from(["a", "b"]));
+    }
+
+    #[test]
     fn only_a_release_that_names_the_object_answers_a_waiter() {
         let released = record(None, Writer::Add);
         assert!(released.has_served("grants/1.2.3.4_32/alice.json"));

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_subject_is_short_and_the_text_names_who_what_and_where() {
+    fn a_notice_names_who_what_where() {
         let arn = format!("arn:aws:iam::111122223333:policy/{}", "g".repeat(128));
         let listed = Addition {
             network: "51.44.71.80/32".to_owned(),

@@ -136,7 +136,7 @@ fn a_rollback_brings_back_everything_but_the_list() {
 }
 
 #[test]
-fn a_reset_reports_what_it_takes_off_puts_back_and_finds_changed() {
+fn a_reset_reports_every_difference() {
     let target = policy();
     let rules = rules(&target, MANAGED_POLICY_LIMIT, &["1.1.1.1", "5.5.5.5"]);
     let grants = [grant("2.2.2.2", 2)];

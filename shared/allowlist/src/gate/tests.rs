@@ -24,7 +24,7 @@ fn texts(gate: &Gate, document: &Document) -> Vec<String> {
 }
 
 #[test]
-fn both_kinds_of_gate_are_found_with_and_without_if_exists_and_in_any_case_of_the_key() {
+fn every_way_of_writing_a_gate_is_found() {
     for (effect, operator) in [
         ("Deny", "NotIpAddress"),
         ("Deny", "NotIpAddressIfExists"),
@@ -125,7 +125,7 @@ fn gates_that_differ_are_refused_by_name_until_one_is_chosen() {
 }
 
 #[test]
-fn a_scalar_becomes_a_list_and_a_statement_object_stays_one() {
+fn a_scalar_becomes_a_list() {
     let before = document(&format!(
         r#"{{"Statement":{}}}"#,
         statement("Deny", "NotIpAddress", "aws:SourceIp", r#""1.2.3.4""#)

@@ -80,7 +80,7 @@ fn the_newest_object_of_an_entry_decides() {
 }
 
 #[test]
-fn a_share_is_kept_for_each_member_and_for_all_without_a_key_together() {
+fn callers_without_a_key_share_one_number() {
     let void = VoidMembers::new();
     let grants = [
         grant("grants/1.1.1.1_32/al.json", 1),
@@ -168,4 +168,64 @@ proptest! {
             prop_assert_eq!(key.object(), text);
         }
     }
+}
+
+#[test]
+fn of_two_objects_in_one_second_the_later_end_decides() {
+    let newest = |grants: &[Grant]| {
+        let newest = newest_of_each_entry(grants);
+        newest.into_iter().map(|grant| grant.key.object()).collect::<Vec<_>>()
+    };
+    let of = |end: &str, at| grant(&format!("grants/51.44.71.80_32/alice{end}.json"), at);
+    let (open, early, late) = ("", "@500", "@900");
+    // A newer request decides, whatever its end; in the same second the later end does.
+    for (first, second, decides) in [
+        (of(open, 10), of(early, 11), early),
+        (of(late, 11), of(early, 10), late),
+        (of(early, 10), of(late, 10), late),
+        (of(open, 10), of(late, 10), open),
+    ] {
+        let object = format!("grants/51.44.71.80_32/alice{decides}.json");
+        assert_eq!(newest(&[first.clone(), second.clone()]), [object.clone()]);
+        assert_eq!(newest(&[second, first]), [object]);
+    }
+    // Other networks and other members are entries of their own, oldest first.
+    let others = [
+        grant("grants/51.44.71.81_32/alice.json", 30),
+        grant("grants/51.44.71.80_32/bob.json", 20),
+        of(open, 10),
+    ];
+    let objects = objects(&others);
+    assert_eq!(newest(&others), [objects[2].clone(), objects[1].clone(), objects[0].clone()]);
+    assert!(others[2].key.is_same_entry(&of(late, 99).key));
+    assert!(!others[2].key.is_same_entry(&others[0].key));
+    assert!(!others[2].key.is_same_entry(&others[1].key));
+}
+
+#[test]
+fn an_entry_ends_with_its_last_grant() {
+    let ends = |objects: &[(&str, i64)], cutoff| {
+        let read =
+            |(name, at): &(&str, i64)| grant(&format!("grants/51.44.71.80_32/{name}.json"), *at);
+        let grants: Vec<Grant> = objects.iter().map(read).collect();
+        last_end(&grants.iter().collect::<Vec<_>>(), cutoff)
+    };
+    assert_eq!(ends(&[("alice@500", 10), ("bob@900", 10)], None), Some(900));
+    assert_eq!(ends(&[("alice@500", 10), ("bob", 10)], None), None);
+    assert_eq!(ends(&[("alice@500", 10), ("bob", 20)], Some(600)), Some(620));
+    assert_eq!(ends(&[], Some(600)), None);
+}
+
+#[test]
+fn the_networks_of_ended_entries_are_told() {
+    let grants = [
+        grant("grants/51.44.71.80_32/alice@50.json", 10),
+        grant("grants/51.44.71.81_32/alice@51.json", 10),
+        // Renewed: what ended first does not count.
+        grant("grants/51.44.71.82_32/alice@50.json", 10),
+        grant("grants/51.44.71.82_32/alice@99.json", 20),
+    ];
+    assert_eq!(ended_networks(&grants, 50, None), [network("51.44.71.80/32")]);
+    assert_eq!(ended_networks(&grants, 51, None).len(), 2);
+    assert_eq!(ended_networks(&grants, 20, Some(10)).len(), 2);
 }
