@@ -57,7 +57,7 @@ def test_the_topic_is_told_of_every_change(stack, account, mailbox):
     assert subject == "ip-gate: added ip-gate +1 -0"
     assert (notice["outcome"], notice["added"]) == (
         "added",
-        [{"network": "127.0.0.2/32", "members": ["alice"]}],
+        [{"network": "127.0.0.2/32", "members": ["alice"], "ends": None}],
     )
     assert stack.call(stack.member_key, "127.0.0.2")[0] == 200, "already allowed: nothing to tell"
     assert account.invoke(stack.outputs["ResetFunction"])[0] is None
