@@ -65,8 +65,8 @@ def test_iam_refuses_an_entry_at_the_cutoff_while_no_function_runs(stack, accoun
         assert is_refused()
         assert (account.default(POLICY_ARN), aws.counts.total()) == (version, calls), "no function ran"
 
-        # The functions are back, the clock is right, and another member comes. By S3 the grant may be a second
-        # younger than the answer said, which was decided before the object was put.
+        # The functions are back, the clock is right, and another member comes. By S3 the grant may be a
+        # second younger than the answer said, which was decided before the object was put.
         younger = time.time() + 1
         wait_for(lambda: time.time() > younger)
         aws.ahead = 0
