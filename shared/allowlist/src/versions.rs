@@ -204,6 +204,7 @@ mod tests {
     fn a_list_shows_a_newer_default() {
         let mut known = KnownVersions::new(&versions(&[4, 5], 4));
         known.learn(&versions(&[5, 6], 6));
+        assert_eq!(known.ids(), [4, 5, 6].map(VersionId));
         known.forget(VersionId(4));
         known.forget(VersionId(5));
         assert_eq!(known.oldest(), None);
