@@ -54,7 +54,8 @@ e2e: tools ## run the tests of the deployed release binaries on the local stack
 simulate: ## run SEEDS=n schedules of the simulation (default 200,000)
 	SEEDS=$(SEEDS) cargo test -p integration-tests --locked --test simulation -- --nocapture the_promises_hold
 
-bench: ## measure this machine against a function that does nothing; writes docs/performance.md
+bench: ## measure this machine against a function that does nothing, and against boto3; writes docs/performance.md
+	@$(PYTHON) local/stack.py peer
 	cargo build --release --locked -p add-ip -p reset-policy -p empty
 	cargo build --workspace --all-targets --locked
 	target/debug/bench
@@ -87,11 +88,12 @@ mutants: ## run the mutation tests of the shared crates (hours); SHARD=k/n runs 
 	cargo install --quiet --locked --root .tools cargo-mutants@27.1.0
 	SEEDS=1000 .tools/bin/cargo-mutants mutants -p allowlist -p allowlist-aws --test-package allowlist --test-package allowlist-aws --test-package integration-tests --gitignore true --shard $(SHARD)
 
-pins: tools ## write local/requirements-*.txt from the .in files; PINS=--upgrade takes the newest versions
-	cd local && for name in build lint stack; do \
-	    ../$(LINT)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --only-binary :all: --no-annotate $(PINS) \
-	    --custom-compile-command "edit requirements-$$name.in, then run \`make pins\` (\`make pins PINS=--upgrade\` takes the newest versions)" \
-	    requirements-$$name.in --output-file requirements-$$name.txt || exit 1; done
+pins: tools ## write the requirements*.txt from the .in files; PINS=--upgrade takes the newest versions
+	for file in local/requirements-build local/requirements-lint local/requirements-stack bench/peers/requirements; do \
+	    (cd "$${file%/*}" && "$(CURDIR)/$(LINT)/uv" pip compile --quiet --universal --python-version 3.10 --generate-hashes --only-binary :all: \
+	    --no-annotate $(PINS) \
+	    --custom-compile-command "edit $${file##*/}.in, then run \`make pins\` (\`make pins PINS=--upgrade\` takes the newest versions)" \
+	    "$${file##*/}.in" --output-file "$${file##*/}.txt") || exit 1; done
 
 tools:
 	@$(PYTHON) local/stack.py tools

@@ -6,6 +6,7 @@
     stack.py account  the same story on a real account; PACKAGE=zip takes a package that was built elsewhere
     stack.py tools    only install the pinned tools, those of the tests and of `make lint` too
     stack.py build    only build the functions
+    stack.py peer     only install what the benchmark compares add-ip with
 
 Needs Rust, Python 3, and a C compiler; everything else is installed, pinned, into `.venv-*` in the checkout.
 """
@@ -33,6 +34,7 @@ import venv
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 VENVS = BUILD, STACK, LINT = ROOT / ".venv-build", ROOT / ".venv-stack", ROOT / ".venv-lint"
+PEER = ROOT / ".venv-peer"
 BUILT = ROOT / ".aws-sam" / "build"
 PROGRAM = ROOT / "target" / "debug" / "ip-gate"
 ACCOUNT, REGION = "000000000000", "us-east-1"
@@ -552,7 +554,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", choices=["demo", "up", "account", "tools", "build"])
+    parser.add_argument("command", choices=["demo", "up", "account", "tools", "build", "peer"])
     port = os.environ.get("PORT")
     arguments, options = parser.parse_known_args()
     if options and arguments.command != "account":
@@ -574,6 +576,9 @@ def main():
             case "build":
                 install_tools()
                 build()
+            case "peer":
+                check_machine()
+                install(PEER, ROOT / "bench" / "peers" / "requirements.txt")
     except Problem as problem:
         print(f"stack: {problem}", file=sys.stderr)
         return 1
