@@ -7,6 +7,7 @@ TARGET ?=
 PINS ?=
 OPTIONS ?=
 export ARCHITECTURE PACKAGE
+MUTANTS = CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=0 .tools/bin/cargo-mutants mutants --gitignore true --sharding round-robin --shard $(SHARD) --timeout 60
 LINT := .venv-lint/bin
 NODE20 := .venv-node20/bin
 
@@ -65,7 +66,8 @@ faults: ## look in BOUND=n schedules (default 200,000) for the rules that the si
 fuzz:  ## fuzz each target for SECONDS=n (default 600), two at a time; TARGET=word chooses those whose test's name has the word
 	FUZZ_SECONDS=$(SECONDS) cargo test -p integration-tests --locked --test fuzz -- --nocapture $(TARGET)
 
-bench: ## measure this machine against a function that does nothing; writes docs/performance.md
+bench: ## measure this machine against a function that does nothing, and against boto3; writes docs/performance.md
+	@$(PYTHON) local/stack.py peer
 	cargo build --release --locked -p add-ip -p reset-policy -p empty
 	cargo build --workspace --all-targets --locked
 	target/debug/bench
@@ -99,13 +101,15 @@ deny: tools ## check the licences and the sources of the dependencies, and that 
 
 mutants: ## run the mutation tests of the shared crates (hours); SHARD=k/n runs part k of n, from 0
 	cargo install --quiet --locked --root .tools cargo-mutants@27.1.0
-	SEEDS=1000 .tools/bin/cargo-mutants mutants -p allowlist -p allowlist-aws --test-package allowlist --test-package allowlist-aws --test-package integration-tests --gitignore true --shard $(SHARD)
+	$(MUTANTS) -o target/mutants-allowlist -p allowlist --test-package allowlist -- --lib || [ $$? = 2 ]
+	$(MUTANTS) -o target/mutants-flow -p allowlist-aws -f 'shared/allowlist-aws/src/flow/*.rs' --test-package integration-tests -- --test boundary || [ $$? = 2 ]
 
-pins: tools ## write local/requirements-*.txt from the .in files; PINS=--upgrade takes the newest versions
-	cd local && for name in build lint node20 stack; do \
-	    ../$(LINT)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --only-binary :all: --no-annotate $(PINS) \
-	    --custom-compile-command "edit requirements-$$name.in, then run \`make pins\` (\`make pins PINS=--upgrade\` takes the newest versions)" \
-	    requirements-$$name.in --output-file requirements-$$name.txt || exit 1; done
+pins: tools ## write the requirements*.txt from the .in files; PINS=--upgrade takes the newest versions
+	for file in local/requirements-build local/requirements-lint local/requirements-node20 local/requirements-stack bench/peers/requirements; do \
+	    (cd "$${file%/*}" && "$(CURDIR)/$(LINT)/uv" pip compile --quiet --universal --python-version 3.10 --generate-hashes --only-binary :all: \
+	    --no-annotate $(PINS) \
+	    --custom-compile-command "edit $${file##*/}.in, then run \`make pins\` (\`make pins PINS=--upgrade\` takes the newest versions)" \
+	    "$${file##*/}.in" --output-file "$${file##*/}.txt") || exit 1; done
 
 tools:
 	@$(PYTHON) local/stack.py tools

@@ -6,6 +6,7 @@
     stack.py account  the same story on a real account; PACKAGE=zip takes a package that was built elsewhere
     stack.py tools    only install the pinned tools, those of the tests and of `make lint` too
     stack.py build    only build the functions
+    stack.py peer     only install what the benchmark compares add-ip with
 
 Needs Rust, Python 3, and a C compiler; everything else is installed, pinned, into `.venv-*` in the checkout.
 """
@@ -22,6 +23,7 @@ import package
 from emulator import Stack
 from tools import (
     BUILT,
+    PEER,
     REGION,
     ROOT,
     STACK,
@@ -29,6 +31,8 @@ from tools import (
     architecture,
     build_environment,
     build_program,
+    check_machine,
+    install,
     install_all_tools,
     install_tools,
     say,
@@ -122,7 +126,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", choices=["demo", "up", "account", "tools", "build"])
+    parser.add_argument("command", choices=["demo", "up", "account", "tools", "build", "peer"])
     port = os.environ.get("PORT")
     arguments, options = parser.parse_known_args()
     if options and arguments.command != "account":
@@ -141,6 +145,9 @@ def main():
             account(options)
         elif arguments.command == "tools":
             install_all_tools()
+        elif arguments.command == "peer":
+            check_machine()
+            install(PEER, ROOT / "bench" / "peers" / "requirements.txt")
         else:
             install_tools()
             build()

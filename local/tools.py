@@ -16,6 +16,7 @@ import venv
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 VENVS = BUILD, STACK, LINT = ROOT / ".venv-build", ROOT / ".venv-stack", ROOT / ".venv-lint"
 NODE20 = ROOT / ".venv-node20"
+PEER = ROOT / ".venv-peer"
 BUILT = ROOT / ".aws-sam" / "build"
 PROGRAM = ROOT / "target" / "debug" / "ip-gate"
 REGION = "us-east-1"

@@ -9,18 +9,40 @@ use std::time::Duration;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use fakes::world::{Call, Cause};
-use fakes::{Op, POLICY, Shared, World, invoke, office, wire};
+use fakes::{OFFICE, Op, POLICY, Shared, World, gate, invoke, wire};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpSocket;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+/// How many versions of a policy add-ip leaves when it has pruned.
+const PRUNED: u64 = 4;
+
+/// How many versions IAM allows.
+pub const FULL: u64 = 5;
+
+/// How long a call takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Distance {
+    pub iam: Duration,
+    pub s3: Duration,
+}
+
+impl Distance {
+    pub const NONE: Self = Self::everywhere(Duration::ZERO);
+
+    pub const fn everywhere(distance: Duration) -> Self {
+        Self { iam: distance, s3: distance }
+    }
+}
 
 /// An account with one policy and the member `alice`.
 pub struct Aws {
@@ -53,21 +75,35 @@ impl Certificate {
 }
 
 impl Aws {
-    /// Starts it, every call taking `distance`.
+    /// Starts it, with the versions that add-ip leaves.
     pub async fn start(
-        distance: Duration,
+        distance: Distance,
         certificate: Option<&Certificate>,
     ) -> Result<Self, Box<dyn Error>> {
-        // An account in which members have added before: a baseline is saved, and the lease has been given back.
-        let mut world = office();
+        Self::start_with(distance, certificate, PRUNED).await
+    }
+
+    /// The same with so many versions.
+    pub async fn start_with(
+        distance: Distance,
+        certificate: Option<&Certificate>,
+        versions: u64,
+    ) -> Result<Self, Box<dyn Error>> {
+        // An account in which members have added before: a baseline is saved, and the lease has been given back with the
+        // document that was last written.
+        let document = gate(&[OFFICE], &["s3:Get*"]);
+        let versions: Vec<_> = (1..=versions).map(|id| (id, document.clone())).collect();
+        let mut world = World::with_policy(&versions);
         let (object, body) = invoke::member("alice");
         world.put(&object, &body);
-        let document = world.document(POLICY);
         world.put("baseline/111122223333/policy/gate.json", &document);
-        let lease = format!(
-            r#"{{"nonce":null,"holder":"before","kind":"add","until":"","targets":{{"{POLICY}":{{"last":"v1"}}}}}}"#
-        );
-        world.put("lease.json", &lease);
+        let ids: Vec<String> = versions.iter().map(|(id, _)| format!("v{id}")).collect();
+        let written = world.now();
+        let lease = json!({
+            "nonce": null, "holder": "before", "kind": "add", "until": "", "cuts": 1,
+            "targets": { POLICY: { "last": ids.last(), "last_at": written, "doc": document, "ids": ids } },
+        });
+        world.put("lease.json", &lease.to_string());
         let world = Shared::new(world);
         // Hundreds connect at once: a queue that overflows would cost them a second each.
         let socket = TcpSocket::new_v4()?;
@@ -121,13 +157,10 @@ impl Aws {
     }
 }
 
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, world: Shared, distance: Duration) {
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, world: Shared, distance: Distance) {
     let answer = service_fn(move |request: Request<Incoming>| {
         let world = world.clone();
-        async move {
-            tokio::time::sleep(distance).await;
-            Ok::<_, Infallible>(answer(request, &world).await)
-        }
+        async move { Ok::<_, Infallible>(answer(request, &world, distance).await) }
     });
     // A function that is killed breaks its connections off.
     let _ = hyper::server::conn::http1::Builder::new()
@@ -135,11 +168,16 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, world: Shared, dista
         .await;
 }
 
-async fn answer(request: Request<Incoming>, world: &Shared) -> Response<Full<Bytes>> {
+async fn answer(
+    request: Request<Incoming>,
+    world: &Shared,
+    distance: Distance,
+) -> Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
     let bytes = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let request = HttpRequest::try_from(Request::from_parts(parts, SdkBody::from(bytes))).unwrap();
     let op = wire::read(&request);
+    tokio::time::sleep(if op.is_s3() { distance.s3 } else { distance.iam }).await;
     let (reply, now) = {
         let mut world: std::sync::MutexGuard<'_, World> = world.lock();
         (world.apply(0, &op, 0), world.now())

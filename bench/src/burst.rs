@@ -1,13 +1,12 @@
 //! Many members at once, each served by a process of its own, as Lambda does it.
 
 use std::error::Error;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fakes::add_event;
 
-use crate::aws::Aws;
-use crate::runtime::Function;
+use crate::aws::{Aws, Distance};
+use crate::runtime::{Function, Program};
 use crate::settings;
 
 /// What every call of AWS takes.
@@ -26,7 +25,7 @@ pub struct Burst {
 }
 
 /// Every size, three times each.
-pub async fn all(program: &Path) -> Result<Vec<Burst>, Box<dyn Error>> {
+pub async fn all(program: &Program) -> Result<Vec<Burst>, Box<dyn Error>> {
     let mut bursts = Vec::new();
     for members in [1, 10, 50, 100, 200] {
         println!("{members} members at once, three times");
@@ -45,8 +44,8 @@ pub async fn all(program: &Path) -> Result<Vec<Burst>, Box<dyn Error>> {
     Ok(bursts)
 }
 
-async fn one(program: &Path, members: usize) -> Result<Burst, Box<dyn Error>> {
-    let aws = Aws::start(DISTANCE, None).await?;
+async fn one(program: &Program, members: usize) -> Result<Burst, Box<dyn Error>> {
+    let aws = Aws::start(Distance::everywhere(DISTANCE), None).await?;
     let variables = settings(&aws.endpoint, "");
     let mut functions = Vec::new();
     for _ in 0..members {

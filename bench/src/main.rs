@@ -1,23 +1,26 @@
 //! Measures the release binaries on this machine and writes what it finds into `docs/performance.md`.
 //!
 //! It is a benchmark, not a test: absolute times depend on the machine, so every goal is a ratio taken in one run, or a
-//! count. `make bench` builds what it needs and runs it. Arguments name single parts (`cold-start`, `first-answer`, `burst`,
-//! `size`, `document`, `build`), which are then only printed.
+//! count. `make bench` builds what it needs and runs it. Arguments name single parts (`PARTS`), which are only printed;
+//! with `--write` they are written too, and the others stay as they are.
 
 mod aws;
 mod build;
 mod burst;
+mod peers;
+mod quota;
 mod report;
 mod runtime;
+mod waits;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use aws::{Aws, Certificate};
+use aws::{Aws, Certificate, Distance};
 use fakes::{POLICY, add_event};
-use runtime::Function;
+use runtime::{Function, Program};
 use serde_json::{Value, json};
 
 /// Where the member comes from.
@@ -25,6 +28,10 @@ const HOME: &str = "51.44.71.80";
 
 /// Where everybody is let in.
 const AT_WORK: &str = "123.123.123.123";
+
+/// What can be measured, in the order of the page.
+const PARTS: [&str; 8] =
+    ["cold-start", "first-answer", "size", "document", "peers", "waits", "burst", "build"];
 
 /// How often each thing is measured.
 const RUNS: usize = 100;
@@ -54,8 +61,15 @@ pub struct Programs {
 }
 
 impl Programs {
-    fn release(&self, name: &str) -> PathBuf {
-        self.release.join(name)
+    fn release(&self, name: &str) -> Program {
+        self.release.join(name).into()
+    }
+
+    /// Writes the certificate where a function finds it by `AWS_CA_BUNDLE`; -> where.
+    fn bundle(&self, certificate: &Certificate) -> Result<String, Box<dyn Error>> {
+        let bundle = self.root.join("target/bench-bundle.pem");
+        std::fs::write(&bundle, &certificate.pem)?;
+        Ok(bundle.to_str().ok_or("the path is not UTF-8")?.to_owned())
     }
 }
 
@@ -63,40 +77,51 @@ impl Programs {
 async fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
     let programs = Programs { release: root.join("target/release"), root };
-    let parts: Vec<String> = std::env::args().skip(1).collect();
-    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|named| named == part);
+    let named: Vec<String> = std::env::args().skip(1).collect();
+    let (options, named): (Vec<_>, Vec<_>) = named.into_iter().partition(|word| word == "--write");
+    if let Some(unknown) = named.iter().find(|name| !PARTS.contains(&name.as_str())) {
+        return Err(format!("no part `{unknown}`: there are {}", PARTS.join(", ")).into());
+    }
     let mut report = report::Report::default();
-    if wanted("cold-start") {
-        cold_start(&programs, &mut report).await?;
-    }
-    if wanted("first-answer") {
-        first_answer(&programs, &mut report).await?;
-    }
-    if wanted("burst") {
-        report.bursts = burst::all(&programs.release("add-ip")).await?;
-    }
-    if wanted("size") {
-        for name in ["add-ip", "reset-policy"] {
-            let zipped = zipped(&programs.release(name))? as f64 / 1e6;
-            report.single(
-                &format!("{name}: zipped bootstrap"),
-                zipped,
-                "MB",
-                "3 MB",
-                zipped <= 3.0,
-            );
+    for part in PARTS {
+        if named.is_empty() || named.iter().any(|name| name == part) {
+            report.begin(part);
+            measure(part, &programs, &mut report).await?;
         }
     }
-    if wanted("document") {
-        documents(&programs, &mut report)?;
-    }
-    if wanted("build") {
-        report.build = Some(build::measure(&programs.root)?);
-    }
-    if parts.is_empty() {
+    if named.is_empty() || !options.is_empty() {
         let page = programs.root.join("docs/performance.md");
         report.write(&page)?;
         println!("written to {}", page.display());
+    }
+    Ok(())
+}
+
+async fn measure(
+    part: &str,
+    programs: &Programs,
+    report: &mut report::Report,
+) -> Result<(), Box<dyn Error>> {
+    match part {
+        "cold-start" => cold_start(programs, report).await?,
+        "first-answer" => first_answer(programs, report).await?,
+        "size" => sizes(programs, report)?,
+        "peers" => report.section(&peers::compare(programs).await?.table()?),
+        "waits" => report.section(&waits::measure(programs).await?.page()?),
+        "burst" => {
+            let bursts = burst::all(&programs.release("add-ip")).await?;
+            report.section(&report::bursts(&bursts)?);
+        }
+        "build" => report.section(&report::build(build::measure(&programs.root)?)),
+        _ => documents(programs, report)?,
+    }
+    Ok(())
+}
+
+fn sizes(programs: &Programs, report: &mut report::Report) -> Result<(), Box<dyn Error>> {
+    for name in ["add-ip", "reset-policy"] {
+        let zipped = zipped(&programs.release.join(name))? as f64 / 1e6;
+        report.single(&format!("{name}: zipped bootstrap"), zipped, "MB", "3 MB", zipped <= 3.0);
     }
     Ok(())
 }
@@ -132,23 +157,22 @@ async fn first_answer(
 ) -> Result<(), Box<dyn Error>> {
     println!("first answer, {RUNS} times each");
     let certificate = Certificate::new()?;
-    let bundle = programs.root.join("target/bench-bundle.pem");
-    std::fs::write(&bundle, &certificate.pem)?;
-    let bundle = bundle.to_str().ok_or("the path is not UTF-8")?;
+    let bundle = programs.bundle(&certificate)?;
     let (empty, add_ip) = (programs.release("empty"), programs.release("add-ip"));
-    let mut cpu: [Vec<Duration>; 5] = Default::default();
+    let mut cpu: [Vec<Duration>; 6] = Default::default();
+    let mut calls = 0;
     let (mut waits, mut memory) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
-        let [nothing, stranger, allowed, plain, added] = &mut cpu;
+        let [nothing, stranger, allowed, plain, added, warm] = &mut cpu;
         nothing.push(life(&empty, &settings("http://127.0.0.1:9", ""), json!({}), None).await?.cpu);
-        let aws = Aws::start(Duration::ZERO, None).await?;
+        let aws = Aws::start(Distance::NONE, None).await?;
         plain.push(
             life(&add_ip, &settings(&aws.endpoint, ""), add_event("alice", HOME), Some("added"))
                 .await?
                 .cpu,
         );
-        let aws = Aws::start(Duration::ZERO, Some(&certificate)).await?;
-        let variables = settings(&aws.endpoint, bundle);
+        let aws = Aws::start(Distance::NONE, Some(&certificate)).await?;
+        let variables = settings(&aws.endpoint, &bundle);
         stranger.push(
             life(&add_ip, &variables, add_event("nobody", HOME), Some("unauthorized")).await?.cpu,
         );
@@ -157,12 +181,18 @@ async fn first_answer(
                 .await?
                 .cpu,
         );
+        let aws = Aws::start(Distance::NONE, Some(&certificate)).await?;
+        let variables = settings(&aws.endpoint, &bundle);
         let one = life(&add_ip, &variables, add_event("alice", HOME), Some("added")).await?;
+        calls = aws.counts().0;
         added.push(one.cpu);
+        // That process has left its lease behind.
+        let aws = Aws::start(Distance::NONE, Some(&certificate)).await?;
+        warm.push(second_add(&add_ip, &settings(&aws.endpoint, &bundle)).await?);
         waits.push(one.wait);
         memory.push(one.peak_memory as f64 / 1000.0);
     }
-    let [nothing, stranger, allowed, plain, added] = cpu.map(Figures::times);
+    let [nothing, stranger, allowed, plain, added, warm] = cpu.map(Figures::times);
     let ratio = |figures: &Figures, goal: f64| Some((figures.median / nothing.median, goal));
     report.line("empty function: CPU of its whole life, one answer", &nothing, "ms", None);
     report.line(
@@ -193,7 +223,49 @@ async fn first_answer(
         "12 MB",
         memory.p99 <= 12.0,
     );
+    let (whole, tls) = (added.median, added.median - plain.median);
+    report.section(&format!(
+        "Where the CPU of the first `added` goes, by differences of the figures above. Its {calls} calls alone are {:.2} times \
+         the empty function's whole life.\n\n\
+         | what | CPU |\n|---|---|\n\
+         | what the empty function needs too | {:.2} ms |\n\
+         | the same add in a warm process over TLS: {calls} calls, the documents, the log line, the answer ({:.2} ms a call) | {:.2} ms |\n\
+         | TLS: handshakes and certificates | {tls:.2} ms |\n\
+         | making two SDK clients, and what runs for the first time | {:.2} ms |\n\
+         | **sum** | **{whole:.2} ms** |",
+        warm.median / nothing.median,
+        nothing.median,
+        warm.median / calls as f64,
+        warm.median,
+        whole - nothing.median - warm.median - tls,
+    ));
     Ok(())
+}
+
+/// The CPU that a second add takes up to its answer, in a process whose clients and connections are there.
+async fn second_add(
+    program: &Program,
+    variables: &[(&str, &str)],
+) -> Result<Duration, Box<dyn Error>> {
+    let mut function = Function::start_with(program, variables, waits::LINGER).await?;
+    let mut taken = Duration::ZERO;
+    for address in ["51.44.72.1", "51.44.72.2"] {
+        function.ready().await?;
+        let before = function.cpu()?;
+        function.send(add_event("alice", address))?;
+        expect(&function.answer().await?.0, "added")?;
+        taken = function.cpu()? - before;
+    }
+    function.end().await?;
+    Ok(taken)
+}
+
+/// Fails where the answer does not say `word`.
+fn expect(answer: &Value, word: &str) -> Result<(), Box<dyn Error>> {
+    if answer["body"].as_str().unwrap_or_default().contains(&format!(r#"":"{word}""#)) {
+        return Ok(());
+    }
+    Err(format!("the function answered {answer}").into())
 }
 
 /// What one process did and took.
@@ -204,7 +276,7 @@ struct Life {
 }
 
 async fn life(
-    program: &Path,
+    program: &Program,
     variables: &[(&str, &str)],
     event: Value,
     expected: Option<&str>,
@@ -213,10 +285,8 @@ async fn life(
     let mut function = Function::start_with(program, variables, Duration::from_secs(5)).await?;
     function.send(event)?;
     let (answer, when) = function.answer().await?;
-    if let Some(expected) = expected
-        && !answer["body"].as_str().unwrap_or_default().contains(&format!(r#"":"{expected}""#))
-    {
-        return Err(format!("the function answered {answer}").into());
+    if let Some(expected) = expected {
+        expect(&answer, expected)?;
     }
     let (wait, peak_memory) = (when - function.started(), function.peak_memory()?);
     Ok(Life { cpu: function.end().await?, wait, peak_memory })
@@ -261,6 +331,6 @@ fn documents(programs: &Programs, report: &mut report::Report) -> Result<(), Box
         .ok_or("divan told nothing of `add`")?
         .1;
     report.single("parse, decide and render a full document", full, "µs", "200 µs", full < 200.0);
-    report.divan = text;
+    report.section(&report::documents(&text));
     Ok(())
 }

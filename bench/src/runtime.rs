@@ -3,7 +3,8 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -14,6 +15,8 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::time::ClockId;
+use nix::unistd::Pid;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
@@ -23,10 +26,31 @@ use tokio::task::JoinHandle;
 /// How long anything may take before the benchmark gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What a process of a function is started with.
+#[derive(Clone, Debug)]
+pub struct Program {
+    executable: PathBuf,
+    arguments: Vec<OsString>,
+}
+
+impl From<PathBuf> for Program {
+    fn from(executable: PathBuf) -> Self {
+        Self { executable, arguments: Vec::new() }
+    }
+}
+
+impl Program {
+    /// A script with its interpreter.
+    pub fn script(interpreter: &Path, script: &Path) -> Self {
+        Self { executable: interpreter.to_owned(), arguments: vec![script.into()] }
+    }
+}
+
 /// One process of a function.
 pub struct Function {
     child: Child,
     started: Instant,
+    start_time: Duration,
     events: mpsc::UnboundedSender<Value>,
     polls: mpsc::UnboundedReceiver<Instant>,
     answers: mpsc::UnboundedReceiver<(Value, Instant)>,
@@ -42,13 +66,16 @@ struct Api {
 
 impl Function {
     /// Starts a process with these variables and nothing else in its environment.
-    pub async fn start(program: &Path, variables: &[(&str, &str)]) -> Result<Self, Box<dyn Error>> {
+    pub async fn start(
+        program: &Program,
+        variables: &[(&str, &str)],
+    ) -> Result<Self, Box<dyn Error>> {
         Self::start_with(program, variables, Duration::ZERO).await
     }
 
     /// The same, but its answers are acknowledged late: until then it does nothing after them.
     pub async fn start_with(
-        program: &Path,
+        program: &Program,
         variables: &[(&str, &str)],
         linger: Duration,
     ) -> Result<Self, Box<dyn Error>> {
@@ -73,8 +100,9 @@ impl Function {
                 });
             }
         });
-        let mut command = Command::new(program);
+        let mut command = Command::new(&program.executable);
         command
+            .args(&program.arguments)
             .env_clear()
             .envs(variables.iter().copied())
             .stdout(Stdio::null())
@@ -86,6 +114,7 @@ impl Function {
                 ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512"),
                 ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
                 ("AWS_REGION", "us-east-1"),
+                ("AWS_DEFAULT_REGION", "us-east-1"),
                 ("AWS_ACCESS_KEY_ID", "AKID"),
                 ("AWS_SECRET_ACCESS_KEY", "secret"),
                 // As the template sets it.
@@ -95,6 +124,7 @@ impl Function {
         Ok(Self {
             child: command.spawn()?,
             started,
+            start_time: Duration::ZERO,
             events,
             polls: polled,
             answers: answered,
@@ -106,7 +136,11 @@ impl Function {
     pub async fn ready(&mut self) -> Result<Duration, Box<dyn Error>> {
         let polled =
             tokio::time::timeout(PATIENCE, self.polls.recv()).await?.ok_or("the function ended")?;
-        Ok(polled - self.started)
+        let took = polled - self.started;
+        if self.start_time.is_zero() {
+            self.start_time = took;
+        }
+        Ok(took)
     }
 
     pub fn send(&self, event: Value) -> Result<(), Box<dyn Error>> {
@@ -120,14 +154,28 @@ impl Function {
             .ok_or("the function ended")?)
     }
 
+    /// How long the process took to ask for its first event.
+    pub fn start_time(&self) -> Duration {
+        self.start_time
+    }
+
     pub fn started(&self) -> Instant {
         self.started
     }
 
+    /// The CPU time that the process has taken so far.
+    pub fn cpu(&self) -> Result<Duration, Box<dyn Error>> {
+        Ok(ClockId::pid_cpu_clock_id(self.pid()?)?.now()?.into())
+    }
+
+    pub fn pid(&self) -> Result<Pid, Box<dyn Error>> {
+        let pid = self.child.id().ok_or("the function ended")?;
+        Ok(Pid::from_raw(i32::try_from(pid)?))
+    }
+
     /// The most memory that the process has had resident, in KiB.
     pub fn peak_memory(&self) -> Result<u64, Box<dyn Error>> {
-        let pid = self.child.id().ok_or("the function ended")?;
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()?))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
         Ok(line.trim().trim_end_matches(" kB").parse()?)
     }
