@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark whose input is wrong may end")]
 
 use allowlist::document::MANAGED_POLICY_LIMIT;
-use allowlist::edit::{Granted, TargetRules};
+use allowlist::edit::{GrantedNetworks, TargetRules};
 use allowlist::{Document, Edit, Gate, Grant, GrantKey, Network, Target};
 use divan::{Bencher, black_box};
 
@@ -43,7 +43,7 @@ fn decide(document: &Document, own: Network, grants: &[Grant]) -> String {
     let target = Target::policy("arn:aws:iam::111122223333:policy/gate").unwrap();
     let rules =
         TargetRules { target: &target, sids: &[], limit: MANAGED_POLICY_LIMIT, baseline: None };
-    let edit = Edit::Add { own, granted: Granted::new(grants, None), ended: Vec::new() };
+    let edit = Edit::Add { own, granted: GrantedNetworks::new(grants, None), ended: Vec::new() };
     edit.apply(&rules, document).unwrap().render()
 }
 

@@ -186,7 +186,7 @@ fn of_two_objects_in_one_second_the_later_end_decides() {
         (of(open, 10), of(late, 10), open),
     ] {
         let object = format!("grants/51.44.71.80_32/alice{decides}.json");
-        assert_eq!(newest(&[first.clone(), second.clone()]), [object.clone()]);
+        assert_eq!(newest(&[first.clone(), second.clone()]), std::slice::from_ref(&object));
         assert_eq!(newest(&[second, first]), [object]);
     }
     // Other networks and other members are entries of their own, oldest first.
