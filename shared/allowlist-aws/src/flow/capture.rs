@@ -89,7 +89,7 @@ async fn before_us(
         return Ok(publication.base.clone());
     }
     let read = async |id| {
-        let known = publication.overtaken.iter().find(|(overtaken, _)| *overtaken == id);
+        let known = publication.known.iter().find(|(known, _)| *known == id);
         match known {
             Some((_, document)) => Ok(Some(document.clone())),
             None => ctx.read(ctx.aws.iam(target).version_document(target.arn(), id)).await,

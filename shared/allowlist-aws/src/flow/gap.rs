@@ -27,7 +27,7 @@ impl TargetView<'_> {
         let force = !current.is_certain || !self.record.pending.is_empty();
         let document = current.document.clone();
         let (Some(versions), Some(first)) = (&current.versions, self.record.pending.first()) else {
-            return Ok(MergeBase { document, force, merged: None, unread: None });
+            return Ok(MergeBase { document, version: None, force, merged: None, unread: None });
         };
         let gap = Gap {
             target: self.target,
@@ -37,23 +37,38 @@ impl TargetView<'_> {
             ask_until: Instant::now() + INHERITED_GAP,
             is_old: !is_recent(first.at, clock),
         };
-        let (document, merged, unread) = match foreign(ctx, &gap).await?.found {
-            GapContent::Foreign(id, document) => (document, Some(id), None),
-            GapContent::Nothing => (self.before(ctx, first).await?, None, None),
-            GapContent::Unread(id) => (self.before(ctx, first).await?, None, Some(id)),
+        let (merged, unread) = match foreign(ctx, &gap).await?.found {
+            GapContent::Foreign(id, document) => {
+                let (version, merged) = (Some(id), Some(id));
+                return Ok(MergeBase { document, version, force, merged, unread: None });
+            }
+            GapContent::Nothing => (None, None),
+            GapContent::Unread(id) => (None, Some(id)),
         };
-        Ok(MergeBase { document, force, merged, unread })
+        let (document, version) = self.before(ctx, first, &gap).await?;
+        Ok(MergeBase { document, version, force, merged, unread })
     }
 
-    /// The document that an intent was decided on, or what is in force where that version is gone.
-    async fn before(&self, ctx: Context<'_>, intent: &Intent) -> Result<Document, Error> {
-        let iam = ctx.aws.iam(self.target);
+    /// The document that an intent was decided on, with its version, or what is in force if that version is gone.
+    async fn before(
+        &self,
+        ctx: Context<'_>,
+        intent: &Intent,
+        gap: &Gap<'_>,
+    ) -> Result<(Document, Option<VersionId>), Error> {
         let base = recorded_version(&intent.base)?;
-        let read = match self.record.document()? {
-            Some(known) if self.record.last_version()? == Some(base) => Some(known),
-            _ => ctx.read(iam.version_document(self.target.arn(), base)).await?,
+        let known =
+            if self.record.last_version()? == Some(base) { self.record.document()? } else { None };
+        let read = match known {
+            Some(known) => Some(known),
+            None => ask(ctx, gap, base).await?,
         };
-        read.map_or_else(|| self.current().map(|current| current.document.clone()), Ok)
+        match read {
+            Some(document) => Ok((document, Some(base))),
+            // What is in force may hold entries that a cut has taken away meanwhile.
+            None if !gap.is_old => Err(Error::Busy(format!("version {base} cannot be read yet"))),
+            None => Ok((self.current()?.document.clone(), None)),
+        }
     }
 }
 

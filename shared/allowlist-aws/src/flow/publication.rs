@@ -44,8 +44,8 @@ pub struct Publication<'a> {
     pub new: Document,
     /// Every intent noted for the target, inherited ones included.
     pub(super) intents: Vec<Intent>,
-    /// The versions of other people that were merged: a document read by its id is never asked for again.
-    pub(super) overtaken: Vec<(VersionId, Document)>,
+    /// Documents of versions that were read on the way: the capture does not ask for them again.
+    pub(super) known: Vec<(VersionId, Document)>,
     /// The target has no baseline yet.
     pub(super) captures: bool,
     /// The objects of the grants in the new document.
@@ -83,6 +83,8 @@ impl<'a> Publication<'a> {
         let target = rules.target;
         let new = edit.apply(&rules, &base.document).map_err(|e| e.at(target.arn()))?;
         let is_unchanged = target.is_same(&new, &current.document) && !base.force;
+        let in_force = current.versions.as_ref().map(|v| (v.default, current.document.clone()));
+        let before = base.version.map(|id| (id, base.document.clone()));
         Ok(Self {
             keys: granted.iter().map(|grant| grant.key.object()).collect(),
             intents: record.pending.clone(),
@@ -91,7 +93,7 @@ impl<'a> Publication<'a> {
             replaced: target.fingerprint(&current.document),
             result: is_unchanged.then_some(Ok(PublicationResult::Unchanged)),
             unanswered: 0,
-            overtaken: Vec::new(),
+            known: in_force.into_iter().chain(before).collect(),
             merged: base.merged,
             unread: base.unread,
             captures,

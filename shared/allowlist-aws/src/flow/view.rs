@@ -67,6 +67,8 @@ pub struct Current {
 pub struct MergeBase {
     /// The document.
     pub document: Document,
+    /// The version that has this document, if it is not what is in force.
+    pub version: Option<VersionId>,
     /// Publish even when nothing seems to differ: what is in force may not be what IAM showed.
     pub force: bool,
     /// Somebody else's version, if the document is from one that another function has overtaken.
@@ -255,7 +257,13 @@ impl TargetView<'_> {
     /// What is in force as the base of a decision; `None` where it could not be seen.
     pub(super) fn with_current_as_base(self) -> Option<(Self, MergeBase)> {
         let document = self.current.as_ref()?.document.clone();
-        let base = MergeBase { document, force: !self.is_settled(), merged: None, unread: None };
+        let base = MergeBase {
+            document,
+            version: None,
+            force: !self.is_settled(),
+            merged: None,
+            unread: None,
+        };
         Some((self, base))
     }
 

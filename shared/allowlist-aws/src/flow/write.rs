@@ -231,7 +231,7 @@ impl Publication<'_> {
                     merged.version = %overtaken,
                     "version {overtaken} of {arn} was made by somebody else while {id} was written: merging it"
                 );
-                self.overtaken.push((overtaken, document.clone()));
+                self.known.push((overtaken, document.clone()));
                 Attempt::Overtook(document)
             }
             GapContent::Unread(unread) => {
