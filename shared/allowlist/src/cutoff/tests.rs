@@ -173,3 +173,17 @@ fn the_size_of_the_copies_counts() {
     rules.baseline = None;
     assert_eq!(edit.apply(&rules, &base).unwrap_err().kind(), "baseline_unusable");
 }
+
+#[test]
+fn another_statement_with_a_date_is_no_copy() {
+    let list = r#"["1.1.1.1/32"]"#;
+    let narrow = gate("Narrow", list, DATE).replace(r#""Action":"*""#, r#""Action":"s3:*""#);
+    let dated = format!(
+        r#"{{"Sid":"Dated","Effect":"Deny","Action":"*","Resource":"*","Condition":{{"Null":{{"aws:MultiFactorAuthPresent":"true"}}{DATE}}}}}"#
+    );
+    for other in [narrow, dated] {
+        let text = format!(r#"{{"Statement":[{},{other}]}}"#, gate("G", list, ""));
+        let document = parse(&text);
+        assert_eq!(without_cutoff(&document), document, "{other}");
+    }
+}

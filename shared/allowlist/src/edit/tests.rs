@@ -160,3 +160,14 @@ fn a_reset_reports_every_difference() {
     let kept = Edit::Reset { granted: granted(&grants) }.apply(&rules, &current).unwrap();
     assert_eq!(entries(&kept), ["1.1.1.1", "5.5.5.5", "2.2.2.2/32"]);
 }
+
+#[test]
+fn what_fits_alone_takes_the_room_of_the_next() {
+    let baseline = ["1.1.1.1/32"];
+    let one_more = document(&baseline).size() + r#","9.9.9.1/32""#.len();
+    let target = policy();
+    let grants = [grant("9.9.9.1", 1), grant("9.9.9.2", 2)];
+    let edit = Edit::Reset { granted: granted(&grants) };
+    let new = edit.apply(&rules(&target, one_more, &baseline), &document(&baseline)).unwrap();
+    assert_eq!(entries(&new), ["1.1.1.1/32", "9.9.9.1/32"]);
+}
