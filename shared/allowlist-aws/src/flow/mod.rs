@@ -215,3 +215,21 @@ pub fn time_until(
     let end = SystemTime::UNIX_EPOCH + Duration::from_millis(deadline);
     end.duration_since(now).map_or(longest, |left| left.saturating_sub(reserve).min(longest))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invocation_works_until_its_reserve() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let time = |deadline| {
+            let (reserve, longest) = (Duration::from_millis(1500), Duration::from_secs(26));
+            time_until(now, deadline, reserve, longest).as_millis()
+        };
+        assert_eq!(time(1_800_000_010_000), 8500);
+        assert_eq!(time(1_800_000_001_000), 0, "the reserve is all that is left");
+        assert_eq!(time(1_800_000_100_000), 26_000);
+        assert_eq!(time(1_799_999_999_999), 26_000, "a deadline that has passed is none");
+    }
+}
