@@ -8,7 +8,7 @@ use allowlist::target::Target;
 use futures_util::future::join;
 
 use super::lease::Release;
-use super::view::{Admission, TargetView};
+use super::view::{Admission, TargetView, networks};
 use super::{Context, TargetOutcome};
 use crate::aws::lease::StoredLease;
 
@@ -91,6 +91,16 @@ pub(super) async fn already_allowed(
     if holds(Invariant::SameCuts) {
         let after = ctx.read(ctx.aws.state.lease()).await?;
         if after.record.cuts != stored.record.cuts {
+            return Ok(None);
+        }
+        // An add may have put the grant that explains the entry after the grants were listed.
+        let is_quiet = stored.record.nonce.is_none() && after.record == stored.record;
+        let is_permanent = |target: &TargetView<'_>| {
+            let baseline = target.usable_baseline(ctx);
+            let permanent = baseline.map(|b| networks(&b.document, &ctx.config.gate_sids));
+            permanent.is_ok_and(|permanent| permanent.iter().any(|n| n.covers(&key.network)))
+        };
+        if is_unexplained && !is_quiet && !targets.iter().all(is_permanent) {
             return Ok(None);
         }
     }
