@@ -167,8 +167,11 @@ impl TargetRules<'_> {
     /// Whether IAM itself could end the entries of this document: only a managed policy whose gate denies has a cutoff.
     #[must_use]
     pub fn can_have_cutoff(&self, document: &Document) -> bool {
-        let gate = Gate::find(document, self.sids);
-        self.target.kind() == TargetKind::Policy && gate.is_ok_and(|gate| gate.has_deny(document))
+        Gate::find(document, self.sids).is_ok_and(|gate| self.is_guarded_by(&gate, document))
+    }
+
+    fn is_guarded_by(&self, gate: &Gate, document: &Document) -> bool {
+        self.target.kind() == TargetKind::Policy && gate.has_deny(document)
     }
 
     fn baseline(&self) -> Result<&Baseline, Error> {
@@ -211,8 +214,7 @@ impl TargetRules<'_> {
         gate: &Gate,
         granted: &GrantedNetworks,
     ) -> Result<Document, Error> {
-        let has_cutoff = self.target.kind() == TargetKind::Policy && gate.has_deny(document);
-        let Some(until) = granted.cutoff.filter(|_| has_cutoff) else {
+        let Some(until) = granted.cutoff.filter(|_| self.is_guarded_by(gate, document)) else {
             return Ok(document.clone());
         };
         let Baseline { document: baseline, gate: permanent, .. } = self.baseline()?;

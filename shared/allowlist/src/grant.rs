@@ -206,11 +206,17 @@ pub fn newest_of_each_entry(grants: &[Grant]) -> Vec<&Grant> {
     newest
 }
 
-/// The networks of entries that have ended by `now`, in seconds since 1970; some may be granted to others.
+/// The newest object of each entry that has ended by `now`, in seconds since 1970.
+#[must_use]
+pub fn ended_entries(grants: &[Grant], now: i64, cutoff: Option<i64>) -> Vec<&Grant> {
+    let newest = newest_of_each_entry(grants).into_iter();
+    newest.filter(|grant| grant.has_ended(now, cutoff)).collect()
+}
+
+/// The networks of [`ended_entries`]; some may be granted to others.
 #[must_use]
 pub fn ended_networks(grants: &[Grant], now: i64, cutoff: Option<i64>) -> Vec<Network> {
-    let over = newest_of_each_entry(grants).into_iter().filter(|g| g.has_ended(now, cutoff));
-    over.map(|grant| grant.key.network).collect()
+    ended_entries(grants, now, cutoff).into_iter().map(|grant| grant.key.network).collect()
 }
 
 /// When the last of the grants of an entry ends by itself; `None` when one of them has no end, or

@@ -6,7 +6,7 @@ use allowlist::baseline::Baseline;
 use allowlist::document::Document;
 use allowlist::edit::{Edit, GrantedNetworks, networks_by_age};
 use allowlist::error::Error;
-use allowlist::grant::{Grant, GrantKey, Member, ended_networks, newest_of_each_entry};
+use allowlist::grant::{Grant, GrantKey, Member, ended_entries, ended_networks};
 use allowlist::invariant::{Invariant, holds};
 use allowlist::lease_record::{LeaseRecord, Writer};
 use allowlist::network::Network;
@@ -60,10 +60,8 @@ impl Cut {
         let chosen: Vec<&Grant> = match self {
             Self::Reset => grants.iter().filter(|grant| grant.granted_at <= leased_at).collect(),
             Self::Expire => {
-                let newest = newest_of_each_entry(grants);
-                let over = |g: &&&Grant| g.has_ended(now, ctx.config.cutoff());
-                let over: Vec<&GrantKey> = newest.iter().filter(over).map(|g| &g.key).collect();
-                let ends = |g: &&Grant| over.iter().any(|key| key.is_same_entry(&g.key));
+                let over = ended_entries(grants, now, ctx.config.cutoff());
+                let ends = |g: &&Grant| over.iter().any(|end| end.key.is_same_entry(&g.key));
                 grants.iter().filter(ends).collect()
             }
             Self::Remove(member, network) => {

@@ -88,10 +88,11 @@ impl<'a> Plan<'a> {
         lease: &Lease,
     ) -> Vec<GrantKey> {
         let (record, now) = (&lease.record, lease.clock.now());
+        let counted: HashSet<&GrantKey> = self.counted.iter().map(|grant| &grant.key).collect();
         let intended = record.intended(&ctx.config.targets);
         let is_over_share = |grant: &&Grant| {
             grant.granted_at.saturating_add(LONGEST_REQUEST) < now
-                && !self.counted.iter().any(|counted| counted.key == grant.key)
+                && !counted.contains(&grant.key)
                 && !grant.has_ended(now, ctx.config.cutoff())
                 && !is_void(&record.void, grant.key.member.as_ref(), grant.granted_at)
                 && !intended.contains(grant.key.object().as_str())

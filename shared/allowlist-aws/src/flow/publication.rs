@@ -44,7 +44,7 @@ pub struct Publication<'a> {
     pub new: Document,
     /// Every intent noted for the target, inherited ones included.
     pub(super) intents: Vec<Intent>,
-    /// Documents of versions that were read on the way: the capture does not ask for them again.
+    /// Documents of versions that were read on the way, for a capture: it does not ask for them again.
     pub(super) known: Vec<(VersionId, Document)>,
     /// The target has no baseline yet.
     pub(super) captures: bool,
@@ -83,8 +83,12 @@ impl<'a> Publication<'a> {
         let target = rules.target;
         let new = edit.apply(&rules, &base.document).map_err(|e| e.at(target.arn()))?;
         let is_unchanged = target.is_same(&new, &current.document) && !base.force;
-        let in_force = current.versions.as_ref().map(|v| (v.default, current.document.clone()));
-        let before = base.version.map(|id| (id, base.document.clone()));
+        let mut known = Vec::new();
+        if captures {
+            let in_force = current.versions.as_ref().map(|versions| versions.default);
+            known.extend(in_force.map(|id| (id, current.document.clone())));
+            known.extend(base.version.map(|id| (id, base.document.clone())));
+        }
         Ok(Self {
             keys: granted.iter().map(|grant| grant.key.object()).collect(),
             intents: record.pending.clone(),
@@ -93,7 +97,7 @@ impl<'a> Publication<'a> {
             replaced: target.fingerprint(&current.document),
             result: is_unchanged.then_some(Ok(PublicationResult::Unchanged)),
             unanswered: 0,
-            known: in_force.into_iter().chain(before).collect(),
+            known,
             merged: base.merged,
             unread: base.unread,
             captures,
