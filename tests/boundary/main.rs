@@ -22,6 +22,7 @@ mod strangers;
 mod targets;
 mod upgrade;
 mod versions;
+mod writes;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -41,7 +41,7 @@ impl Options {
 pub struct Late {
     author: usize,
     op: Op,
-    sent: Instant,
+    lands: Instant,
     /// When S3 got it.
     second: i64,
 }
@@ -53,21 +53,13 @@ const UNDER_THE_LEASE: Duration = Duration::from_millis(5900);
 const OF_A_GRANT: Duration = Duration::from_secs(30);
 
 impl Schedule<'_> {
-    /// A request that its caller has given up may take effect now, or never.
+    /// Requests that their callers have given up take effect when their time has come.
     pub fn land(&mut self) {
         let now = Instant::now();
-        self.late.retain(|late| {
-            let put = matches!(late.op, Op::PutObject { .. });
-            let window = if put { OF_A_GRANT } else { UNDER_THE_LEASE };
-            now.duration_since(late.sent) < window
-        });
-        if !self.late.is_empty() && self.chance(0.2) {
-            let index = self.rng.usize(0..self.late.len());
-            let put = matches!(self.late[index].op, Op::PutObject { .. });
-            if put && self.chance(0.8) {
-                // It has time.
-                return;
-            }
+        while let Some(first) =
+            self.late.iter().map(|late| late.lands).min().filter(|at| *at <= now)
+        {
+            let index = self.late.iter().position(|late| late.lands == first).unwrap();
             let late = self.late.remove(index);
             self.note(late.author, "a late request lands");
             let dated_when_sent = self.rng.bool();
@@ -135,13 +127,22 @@ impl Schedule<'_> {
         self.scenario.late && op.writes_document() || self.scenario.slow && op.writes_grant()
     }
 
+    /// The request is on the wire: it lands while its caller still waits, or after that, or never.
     fn send_late(&mut self, pending: &Pending, op: Op) {
-        if matches!(op, Op::PutObject { .. }) {
+        let put = matches!(op, Op::PutObject { .. });
+        if put {
             self.requests.slow(pending.author);
         }
         let ago = i64::try_from(pending.sent.elapsed().as_secs()).unwrap();
         let second = (self.world.lock().now() - ago).max(EPOCH);
-        self.late.push(Late { author: pending.author, op, sent: pending.sent, second });
+        let window = if put { OF_A_GRANT } else { UNDER_THE_LEASE };
+        let part = match self.rng.u8(0..4) {
+            0 => return,
+            1 => self.rng.f64(),
+            _ => 1.0 - 0.35 * self.rng.f64(),
+        };
+        let lands = pending.sent + window.mul_f64(part);
+        self.late.push(Late { author: pending.author, op, lands, second });
     }
 
     fn no_answer(&mut self) -> Fate {

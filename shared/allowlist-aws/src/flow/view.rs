@@ -188,7 +188,9 @@ async fn policy(
         let missing = last.filter(|last| versions.newest() < *last && holds(Invariant::StaleList));
         if let Some(last) = missing {
             if let Some(document) = last_document(ctx, target, record, last, clock).await? {
-                let mut ids = if record.ids.is_empty() { versions.ids } else { record.ids.clone() };
+                // What a list showed to the last writer beyond its own version was not decided on.
+                let known = if record.ids.is_empty() { &versions.ids } else { &record.ids };
+                let mut ids: Vec<_> = known.iter().copied().filter(|id| *id < last).collect();
                 ids.push(last);
                 let versions = Some(Versions { ids, default: last });
                 return Ok(Some(Current { document, versions, is_certain: true }));

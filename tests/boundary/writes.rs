@@ -1,0 +1,253 @@
+//! Writes to IAM: how often they are made again, what is asked for afterwards, and what is remembered of it.
+
+use std::sync::Mutex;
+
+use fakes::log::Log;
+
+use crate::*;
+
+const ROLE: &str = "arn:aws:iam::444455556666:role/team/jump";
+
+fn edit(world: &mut World, entry: &str, tag: &str) {
+    let (entries, tags) = (vec![entry.to_owned()], vec![tag.to_owned()]);
+    world.apply(99, &Op::Edit { arn: POLICY.to_owned(), entries, tags }, 0);
+}
+
+fn lists_versions(op: &Op) -> bool {
+    matches!(op, Op::ListPolicyVersions(_))
+}
+
+fn writes_document(op: &Op) -> bool {
+    matches!(op, Op::CreatePolicyVersion(..) | Op::UpdateAssumeRolePolicy(..))
+}
+
+fn takes_lease(op: &Op) -> bool {
+    matches!(op, Op::PutObject { key, .. } if key == "lease.json")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_is_never_answered_is_tried_four_times() {
+    let trust = gate(&[OFFICE], &["sts:AssumeRole"]);
+    for variables in [vec![], vec![("POLICY_ARNS", ""), ("ROLE_ARNS", ROLE)]] {
+        let mut world = office();
+        world.add_role(ROLE, &trust);
+        let script = Script::new(world);
+        let tries = Arc::new(Mutex::new(0));
+        let counted = tries.clone();
+        script.rule(move |_, _, op| {
+            writes_document(op).then(|| *counted.lock().unwrap() += 1).map(|()| Act::Dropped)
+        });
+        let answer = script.caller(1).event(add_config(&variables), add_event("alice", HOME)).await;
+        assert_eq!((answer.status, answer.word().as_str()), (503, "busy"), "{answer:?}");
+        assert_eq!(*tries.lock().unwrap(), 4, "{variables:?}");
+        assert_eq!(script.world.lock().keys("grants/"), ["grants/51.44.71.80_32/alice.json"]);
+    }
+}
+
+/// The six-second rule: whatever is sent under the lease lands before it is over.
+#[tokio::test(start_paused = true)]
+async fn a_write_after_silence_starts_under_a_renewed_lease() {
+    let script = Script::new(office());
+    let (taken, left) = (Arc::new(Mutex::new(Duration::ZERO)), Arc::new(Mutex::new(Vec::new())));
+    let (took, noted) = (taken.clone(), left.clone());
+    script.rule(move |world, _, op| {
+        if takes_lease(op) {
+            *took.lock().unwrap() = world.elapsed();
+        }
+        if !creates(op) {
+            return None;
+        }
+        let mut left = noted.lock().unwrap();
+        left.push(Duration::from_secs(12) - (world.elapsed() - *took.lock().unwrap()));
+        (left.len() < 4).then_some(Act::Silent)
+    });
+    assert_eq!(script.caller(1).add("alice", HOME).await.word(), "added");
+    let left = left.lock().unwrap();
+    assert_eq!(left.len(), 4);
+    assert!(left.iter().all(|left| *left > Duration::from_millis(5990)), "{left:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_version_that_is_met_in_the_gap_is_no_loose_end() {
+    let script = Script::new(office());
+    pass(5).await;
+    script.once(Act::Lost, creates);
+    // The first list is the view's; the second does not show the lost version.
+    let mut lists = 0;
+    script.rule(move |_, _, op| {
+        lists += usize::from(lists_versions(op));
+        (lists_versions(op) && lists == 2).then_some(Act::Stale(1))
+    });
+    let answer = script.caller(1).add("alice", HOME).await;
+    assert_eq!(answer.body["targets"][0]["version"], "v3", "{answer:?}");
+    let lease = lease(&script);
+    assert_eq!(
+        (&lease["nonce"], lease["targets"][POLICY].get("pending")),
+        (&Value::Null, None),
+        "both writes are accounted for"
+    );
+}
+
+/// A list that was read on the way shows an edit; the next one, which is older, does not.
+#[tokio::test(start_paused = true)]
+async fn an_edit_that_only_the_last_writers_list_showed_is_merged() {
+    let script = Script::new(office());
+    script.once(Act::Lost, creates);
+    let mut lists = 0;
+    script.rule(move |world, author, op| {
+        if author == 1 && lists_versions(op) {
+            lists += 1;
+            if lists == 2 {
+                edit(world, "7.7.7.7/32", "ec2:*");
+            }
+        }
+        // The next writer's lists are from before the first one's version.
+        (author == 2 && lists_versions(op)).then_some(Act::Stale(2))
+    });
+    let answer = script.caller(1).add("alice", HOME).await;
+    assert_eq!(answer.body["targets"][0]["version"], "v2", "{answer:?}");
+    pass(5).await;
+    let answer = script.caller(2).add("bob", "51.44.71.81").await;
+    assert_eq!(answer.word(), "added", "{answer:?}");
+    let (entries, tags) = read_gate(&script.world.lock().document(POLICY));
+    assert!(entries.contains("7.7.7.7/32") && tags.contains("ec2:*"), "{entries:?} {tags:?}");
+    assert_eq!(entries.len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_older_than_the_one_before_is_not_believed() {
+    let script = Script::new(office());
+    script.caller(1).add("alice", HOME).await;
+    pass(5).await;
+    edit(&mut script.world.lock(), "7.7.7.7/32", "ec2:*");
+    script.once(Act::Fail(404, "NoSuchEntity"), |op| matches!(op, Op::GetPolicyVersion(_, 3)));
+    let mut lists = 0;
+    script.rule(move |_, author, op| {
+        lists += usize::from(author == 2 && lists_versions(op));
+        (author == 2 && lists_versions(op) && lists == 2).then_some(Act::Stale(1))
+    });
+    let report = script.caller(2).reset(reset_config(&[]), json!({})).await.unwrap();
+    assert_eq!(
+        report["targets"][0]["removed"],
+        json!(["51.44.71.80/32", "7.7.7.7/32"]),
+        "the reset names what was in force: {report}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_a_person_deleted_long_ago_is_not_built_on() {
+    let script = Script::new(office());
+    edit(&mut script.world.lock(), "7.7.7.7/32", "ec2:*");
+    script.caller(1).add("alice", HOME).await;
+    {
+        let mut world = script.world.lock();
+        world.set_default(POLICY, 1);
+        for _ in 0..2 {
+            world.apply(99, &Op::DeleteNewest(POLICY.to_owned()), 0);
+        }
+    }
+    pass(90).await;
+    let answer = script.caller(2).add("bob", "51.44.71.81").await;
+    assert_eq!(answer.body["targets"][0]["version"], "v4", "{answer:?}");
+    let (entries, tags) = read_gate(&script.world.lock().document(POLICY));
+    assert_eq!(tags, BTreeSet::from(["s3:Get*".to_owned()]), "what is in force is built on");
+    assert_eq!(
+        entries,
+        BTreeSet::from(
+            ["123.123.123.123/32", "51.44.71.80/32", "51.44.71.81/32"].map(str::to_owned)
+        )
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_baseline_waits_until_our_first_version_can_be_read() {
+    let script = Script::new(office());
+    script.before(creates, |world| edit(world, "7.7.7.7/32", "ec2:*"));
+    let hidden = script.world.lock().elapsed() + Duration::from_secs(10);
+    script.rule(move |world, _, op| {
+        let is_hidden = matches!(op, Op::GetPolicyVersion(_, 3)) && world.elapsed() < hidden;
+        is_hidden.then_some(Act::Fail(404, "NoSuchEntity"))
+    });
+    let baseline = "baseline/111122223333/policy/gate.json";
+    let log = Log::listen();
+    let answer = script.caller(1).add("alice", HOME).await;
+    assert_eq!(answer.word(), "added", "{answer:?}");
+    assert!(!script.world.lock().objects.contains_key(baseline));
+    assert_eq!(log.with_outcome("baseline_not_captured").len(), 1);
+
+    pass(20).await;
+    assert_eq!(script.caller(2).add("bob", "51.44.71.81").await.word(), "added");
+    let world = script.world.lock();
+    let (entries, tags) = read_gate(&world.objects[baseline].body);
+    assert_eq!(entries, BTreeSet::from([OFFICE.to_owned(), "7.7.7.7/32".to_owned()]));
+    assert_eq!(tags.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_that_was_served_is_told_what_a_writer_is_told() {
+    let script = Script::new(office());
+    script.caller(1).add("bob", "51.44.71.81").await;
+    let released = lease(&script);
+    let mut held = released.clone();
+    held["nonce"] = "carol".into();
+    held["holder"] = "add-9".into();
+    script.world.lock().put("lease.json", &held.to_string());
+    let mut served = released;
+    served["served"] = json!(["grants/51.44.71.80_32/alice.json"]);
+    let mut reads = 0;
+    script.rule(move |world, _, op| {
+        reads += usize::from(matches!(op, Op::GetObject(key) if key == "lease.json"));
+        if reads == 4 {
+            world.put("lease.json", &served.to_string());
+        }
+        None
+    });
+    let answer = script.caller(2).add("alice", HOME).await;
+    assert_eq!(answer.word(), "added", "{answer:?}");
+    let target = json!({ "arn": POLICY, "status": "added", "version": "v2" });
+    assert_eq!(answer.body["targets"], json!([target]));
+}
+
+/// Somebody else's entry comes with a grant that the listing of the grants did not show yet.
+#[tokio::test(start_paused = true)]
+async fn an_entry_whose_grant_was_not_listed_yet_is_no_permanent_one() {
+    let script = Script::new(office());
+    script.caller(1).add("carol", "51.44.71.1").await;
+    let before = script.world.lock().objects["lease.json"].body.clone();
+    script.caller(1).add("bob", HOME).await;
+    let after = script.world.lock().objects["lease.json"].body.clone();
+    let grant = "grants/51.44.71.80_32/bob.json";
+    let (mut hides_lease, mut hides_grant) = (true, true);
+    script.rule(move |world, author, op| {
+        if author != 2 {
+            return None;
+        }
+        match op {
+            Op::GetObject(key) if key == "lease.json" && hides_lease => {
+                hides_lease = false;
+                world.put("lease.json", &before);
+            }
+            Op::ListObjectsV2(prefix, _) if prefix == "grants/" && hides_grant => {
+                hides_grant = false;
+                world.objects.remove(grant);
+            }
+            _ => {
+                world.put("lease.json", &after);
+                if !hides_grant {
+                    world.put(grant, "{}");
+                }
+            }
+        }
+        None
+    });
+    let answer = script.caller(2).add("alice", HOME).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(
+        script
+            .world
+            .lock()
+            .keys("grants/")
+            .contains(&"grants/51.44.71.80_32/alice.json".to_owned()),
+        "the entry must stay when the other member takes theirs away"
+    );
+}
