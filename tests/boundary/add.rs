@@ -1,5 +1,7 @@
 //! Adding: what is put in force, on one policy or on several, and what is refused.
 
+use fakes::log::Log;
+
 use crate::*;
 
 #[tokio::test(start_paused = true)]
@@ -161,8 +163,10 @@ fn gate_of(size: usize) -> String {
 async fn a_full_document_is_refused_before_anything_is_put() {
     let added = r#","51.44.71.80/32""#.len();
     let script = Script::new(World::with_policy(&[(1, gate_of(6144 - added))]));
+    let log = Log::listen();
     assert_eq!(script.caller(1).add("alice", HOME).await.word(), "added");
     assert_eq!(script.world.lock().document(POLICY).len(), 6144);
+    assert_eq!(log.with_outcome("added")[0]["percent_full"], 100);
 
     let script = Script::new(World::with_policy(&[(1, gate_of(6145 - added))]));
     let answer = script.caller(1).add("alice", HOME).await;

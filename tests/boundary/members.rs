@@ -202,3 +202,33 @@ async fn grants_over_the_share_are_never_published_by_somebody_else() {
     assert_eq!(revoked["status"], "revoked");
     assert_eq!(hers(&script).len(), 12, "the default share is 20");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_over_the_share_is_deleted_when_no_request_waits_for_it_any_more() {
+    for (age, left) in [(60, 3), (61, 2)] {
+        let script = Script::new(office());
+        for host in 0..3 {
+            let object = format!("grants/{ALICE}{host}_32/alice.json");
+            script.world.lock().put(&object, "{}");
+        }
+        pass(age).await;
+        let config = add_config(&[("MAX_GRANTS_PER_MEMBER", "2")]);
+        assert_eq!(script.caller(1).event(config, add_event("bob", HOME)).await.word(), "added");
+        let grants = script.world.lock().keys(&format!("grants/{ALICE}"));
+        assert_eq!((grants.len(), hers(&script).len()), (left, 2), "after {age} s: {grants:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_smaller_share_leaves_what_is_in_force_its_grants() {
+    let script = Script::new(office());
+    for host in 0..3 {
+        script.caller(1).add("alice", &format!("{ALICE}{host}")).await;
+        pass(1).await;
+    }
+    pass(70).await;
+    let config = add_config(&[("MAX_GRANTS_PER_MEMBER", "2")]);
+    assert_eq!(script.caller(2).event(config, add_event("bob", HOME)).await.word(), "added");
+    let grants = script.world.lock().keys(&format!("grants/{ALICE}"));
+    assert_eq!((grants.len(), hers(&script).len()), (3, 3), "no entry is in force without a grant");
+}

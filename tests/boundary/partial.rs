@@ -82,6 +82,18 @@ async fn a_refusal_that_wrote_nothing_leaves_no_grant() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_keeps_the_grant_that_was_there_before_and_no_other() {
+    for had in ["alice", "bob"] {
+        let (script, _) = two_policies();
+        script.rule(|_, _, op| creates(op).then_some(Act::Fail(403, "AccessDenied")));
+        let grant = format!("grants/51.44.71.80_32/{had}.json");
+        script.world.lock().put(&grant, "{}");
+        assert_eq!(ask(&script, add_event("alice", HOME)).await.status, 502);
+        assert_eq!(script.world.lock().keys("grants/"), [grant]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_removal_that_fails_on_one_target_says_what_it_removed() {
     let (script, denies) = two_policies();
     assert_eq!(ask(&script, add_event("alice", HOME)).await.word(), "added");

@@ -6,6 +6,7 @@ use fakes::log::Log;
 
 use crate::*;
 
+const BASELINE: &str = "baseline/111122223333/policy/gate.json";
 const ROLE: &str = "arn:aws:iam::444455556666:role/team/jump";
 
 fn edit(world: &mut World, entry: &str, tag: &str) {
@@ -159,28 +160,46 @@ async fn a_version_that_a_person_deleted_long_ago_is_not_built_on() {
     );
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_baseline_waits_until_our_first_version_can_be_read() {
-    let script = Script::new(office());
+/// The first add of all, beside an edit. Its own version v3 cannot be read for so many seconds.
+async fn first_add(script: &Script, seconds: u64) {
     script.before(creates, |world| edit(world, "7.7.7.7/32", "ec2:*"));
-    let hidden = script.world.lock().elapsed() + Duration::from_secs(10);
+    let hidden = script.world.lock().elapsed() + Duration::from_secs(seconds);
     script.rule(move |world, _, op| {
         let is_hidden = matches!(op, Op::GetPolicyVersion(_, 3)) && world.elapsed() < hidden;
         is_hidden.then_some(Act::Fail(404, "NoSuchEntity"))
     });
-    let baseline = "baseline/111122223333/policy/gate.json";
     let log = Log::listen();
     let answer = script.caller(1).add("alice", HOME).await;
     assert_eq!(answer.word(), "added", "{answer:?}");
-    assert!(!script.world.lock().objects.contains_key(baseline));
+    assert!(!script.world.lock().objects.contains_key(BASELINE));
     assert_eq!(log.with_outcome("baseline_not_captured").len(), 1);
+}
 
-    pass(20).await;
-    assert_eq!(script.caller(2).add("bob", "51.44.71.81").await.word(), "added");
+/// What stood before the first add: the office, and the edit.
+fn baseline_is_complete(script: &Script) {
     let world = script.world.lock();
-    let (entries, tags) = read_gate(&world.objects[baseline].body);
+    let (entries, tags) = read_gate(&world.objects[BASELINE].body);
     assert_eq!(entries, BTreeSet::from([OFFICE.to_owned(), "7.7.7.7/32".to_owned()]));
     assert_eq!(tags.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_baseline_waits_until_our_first_version_can_be_read() {
+    let script = Script::new(office());
+    first_add(&script, 10).await;
+    pass(20).await;
+    assert_eq!(script.caller(2).add("bob", "51.44.71.81").await.word(), "added");
+    baseline_is_complete(&script);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_baseline_does_not_wait_for_a_version_that_was_deleted() {
+    let script = Script::new(office());
+    first_add(&script, 10).await;
+    script.world.lock().apply(99, &Op::DeletePolicyVersion(POLICY.to_owned(), 3), 0);
+    pass(90).await;
+    assert_eq!(script.caller(2).add("bob", "51.44.71.81").await.word(), "added");
+    baseline_is_complete(&script);
 }
 
 #[tokio::test(start_paused = true)]
@@ -250,4 +269,131 @@ async fn an_entry_whose_grant_was_not_listed_yet_is_no_permanent_one() {
             .contains(&"grants/51.44.71.80_32/alice.json".to_owned()),
         "the entry must stay when the other member takes theirs away"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_be_read_in_a_gap_is_asked_for_once() {
+    let script = Script::new(office());
+    script.caller(1).add("alice", HOME).await;
+    script.before(creates, |world| edit(world, "7.7.7.7/32", "ec2:*"));
+    assert_eq!(script.caller(2).add("bob", "51.44.71.81").await.word(), "added");
+    let world = script.world.lock();
+    let asked = world.calls.iter().filter(|call| call.op == Op::GetPolicyVersion(POLICY.into(), 3));
+    assert_eq!(asked.count(), 1);
+}
+
+/// A function dies after its version v4; v3 below it was a person's, who deletes it. v2 is what both built on.
+async fn dies_above_a_deleted_edit(script: &Script) {
+    script.caller(1).add("alice", HOME).await;
+    let mut edited = false;
+    let mut is_dead = false;
+    script.rule(move |world, author, op| {
+        if author != 2 {
+            return None;
+        }
+        if is_dead {
+            return Some(Act::Silent);
+        }
+        if creates(op) && !std::mem::replace(&mut edited, true) {
+            edit(world, "7.7.7.7/32", "ec2:*");
+        }
+        is_dead = creates(op);
+        is_dead.then_some(Act::Lost)
+    });
+    let answer = script.caller(2).add("bob", "51.44.71.81").await;
+    assert!(answer.status >= 500, "{answer:?}");
+    script.world.lock().apply(99, &Op::DeletePolicyVersion(POLICY.to_owned(), 3), 0);
+    assert_eq!(script.world.lock().policy(POLICY).default, 4);
+}
+
+/// Takes the version away that the dead function's intent names as its base.
+fn lose_base(script: &Script) {
+    let mut record = lease(script);
+    record["targets"][POLICY].as_object_mut().unwrap().remove("doc");
+    let mut world = script.world.lock();
+    world.put("lease.json", &record.to_string());
+    world.apply(99, &Op::DeletePolicyVersion(POLICY.to_owned(), 2), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_unreadable_for_a_minute_counts_as_deleted() {
+    for is_base_lost in [false, true] {
+        let script = Script::new(office());
+        dies_above_a_deleted_edit(&script).await;
+        if is_base_lost {
+            lose_base(&script);
+        }
+        pass(90).await;
+        let answer = script.caller(3).add("carol", "51.44.71.82").await;
+        assert_eq!(answer.word(), "added", "{answer:?}");
+        let (entries, tags) = read_gate(&script.world.lock().document(POLICY));
+        assert_eq!((entries.len(), tags.len()), (4, 1), "{entries:?} {tags:?}");
+        assert_eq!(lease(&script)["targets"][POLICY].get("pending"), None, "all is settled");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_base_that_is_unreadable_for_seconds_does_not_count_as_deleted() {
+    let script = Script::new(office());
+    dies_above_a_deleted_edit(&script).await;
+    lose_base(&script);
+    pass(5).await;
+    let before = script.world.lock().policy(POLICY).clone();
+    let answer = script.caller(3).add("carol", "51.44.71.82").await;
+    assert_eq!((answer.status, answer.word().as_str()), (503, "busy"), "{answer:?}");
+    assert_eq!(script.world.lock().policy(POLICY), &before, "a cut may have taken entries away");
+}
+
+/// A grant with older objects of its entry beside it is left to its owner, who deletes those.
+#[tokio::test(start_paused = true)]
+async fn a_release_serves_its_own_entry_and_those_that_stand_alone() {
+    let script = Script::new(office());
+    script.caller(1).add("alice", HOME).await;
+    let later = EPOCH + 7200;
+    for object in ["bob.json", "carol.json", &format!("carol@{later}.json")] {
+        let network = if object.starts_with("bob") { "62.4.5.1_32" } else { "62.4.5.2_32" };
+        script.world.lock().put(&format!("grants/{network}/{object}"), "{}");
+    }
+    pass(1).await;
+    let event = fakes::invoke::add_event_for("alice", HOME, "2h");
+    let answer = script.caller(1).event(add_config(&[]), event).await;
+    assert_eq!(answer.word(), "added", "{answer:?}");
+    let record = lease(&script);
+    let mut served: Vec<&str> = record["served"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|object| object.as_str().unwrap())
+        .collect();
+    served.sort_unstable();
+    let own = format!("grants/51.44.71.80_32/alice@{}.json", later + 1);
+    assert_eq!(served, [own.as_str(), "grants/62.4.5.1_32/bob.json"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn people_can_read_when_a_lease_ends() {
+    let script = Script::new(office());
+    let before = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let noted = told.clone();
+    script.rule(move |_, _, op| {
+        if let Op::PutObject { key, body, .. } = op
+            && key == "lease.json"
+        {
+            let record: Value = serde_json::from_str(body).unwrap();
+            let until = record["until"].as_str().map(str::to_owned).unwrap_or_default();
+            noted.lock().unwrap().push(allowlist::time::parse_seconds(&until));
+        }
+        None
+    });
+    // The lease is taken, renewed with the intent, and given back.
+    script.world.lock().put("grants/62.4.5.1_32/bob.json", "{}");
+    script.caller(1).add("alice", HOME).await;
+    pass(1).await;
+    script.caller(2).reset(reset_config(&[]), json!({})).await.unwrap();
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let expected = i64::try_from(before + 12).unwrap()..=i64::try_from(now + 12).unwrap();
+    let told = told.lock().unwrap();
+    assert!(told.len() >= 5, "{told:?}");
+    assert!(told.iter().all(|until| until.is_some_and(|until| expected.contains(&until))));
 }

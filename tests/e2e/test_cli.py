@@ -279,6 +279,19 @@ def test_both_addresses_of_a_home_are_added(stack, account, home, member):
     assert account.entries(POLICY_ARN) == [OFFICE]
 
 
+def test_one_network_without_an_answer_hides_nothing_of_the_other(stack, account, home, member):
+    ipv6 = dual_stack_api(stack)
+    home.addresses[ipv6] = "2a05:d018::7"
+    member("login", stdin=member.bookmark)
+    member("add")
+    home.refusals[ipv6] = (404, {"error": "not_found", "message": "there is nothing here"})
+    printed = member("status", expect=1)
+    assert "127.0.0.2/32 is let in" in printed
+    assert "there is nothing here" in printed
+    home.refusals.clear()
+    assert "2a05:d018::/64 is let in" in member("status")
+
+
 def test_the_environment_names_the_gate_for_build_jobs(stack, account, home, member):
     member.environment |= {"IP_GATE_URL": home.url(stack.url), "IP_GATE_KEY": stack.member_key}
     member("add", "--for", "1h")
