@@ -161,6 +161,29 @@ async fn a_stale_look_at_the_trust_policy_loses_nobody() {
     assert_eq!(now[2..], ["62.4.5.6/32", "62.4.5.7/32", "62.4.5.8/32"].map(str::to_owned));
 }
 
+/// An old answer is not taken for an edit: it would bring back what a removal has taken away.
+#[tokio::test(start_paused = true)]
+async fn a_stale_look_at_the_trust_policy_revives_nothing() {
+    for behind in [1, 2] {
+        let script = world(&known("trust-deny"));
+        add(&script, "alice", HOME).await;
+        let event = fakes::invoke::remove_event("alice", HOME, &[]);
+        script.caller(1).event(add_config(&ONLY_ROLE), event).await;
+        if behind == 2 {
+            add(&script, "bob", "62.4.5.7").await;
+        }
+        script.rule(move |_, author, op| {
+            (author == 2 && matches!(op, Op::GetRole(_))).then_some(Act::Stale(behind))
+        });
+        let event = add_event("carol", "62.4.5.8");
+        let answer = script.caller(2).event(add_config(&ONLY_ROLE), event).await;
+        assert_eq!(answer.word(), "added", "{answer:?}");
+        let now = list(&script.world.lock().trust("jump"));
+        assert!(!now.contains(&"62.4.5.6/32".to_owned()), "{behind} writes behind: {now:?}");
+        assert_eq!(now.len(), 2 + behind);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_edit_outside_between_the_write_and_its_read_back_is_merged() {
     let script = world(&known("trust-deny"));

@@ -397,3 +397,45 @@ async fn people_can_read_when_a_lease_ends() {
     assert!(told.len() >= 5, "{told:?}");
     assert!(told.iter().all(|until| until.is_some_and(|until| expected.contains(&until))));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_whose_lease_somebody_else_has_stops() {
+    let script = Script::new(office());
+    script.caller(1).add("alice", HOME).await;
+    let mut tries = 0;
+    script.rule(move |world, _, op| {
+        tries += usize::from(creates(op));
+        if tries == 2 {
+            let mut record: Value =
+                serde_json::from_str(&world.objects["lease.json"].body).unwrap();
+            record["nonce"] = "carol".into();
+            world.put("lease.json", &record.to_string());
+        }
+        creates(op).then_some(Act::Silent)
+    });
+    let before = script.world.lock().policy(POLICY).clone();
+    let answer = script.caller(2).add("bob", "51.44.71.81").await;
+    assert_eq!((answer.status, answer.word().as_str()), (503, "busy"), "{answer:?}");
+    assert_eq!(script.world.lock().policy(POLICY), &before);
+    assert_eq!(lease(&script)["nonce"], "carol", "it is not given back for somebody else");
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_who_never_stops_saving_is_not_written_over() {
+    let script = Script::new(office());
+    script.caller(1).add("alice", HOME).await;
+    let mut edits = 0;
+    script.rule(move |world, _, op| {
+        if creates(op) {
+            edits += 1;
+            world.apply(99, &Op::DeleteNewest(POLICY.to_owned()), 0);
+            edit(world, &format!("7.7.7.{edits}/32"), &format!("ec2:{edits}"));
+        }
+        None
+    });
+    let answer = script.caller(2).add("bob", "51.44.71.81").await;
+    assert_eq!((answer.status, answer.word().as_str()), (503, "busy"), "{answer:?}");
+    assert!(answer.body["message"].as_str().unwrap().contains("keeps changing"), "{answer:?}");
+    let pending = lease(&script)["targets"][POLICY]["pending"].clone();
+    assert_eq!(pending.as_array().map(Vec::len), Some(4), "the next writer merges: {pending}");
+}
