@@ -166,6 +166,38 @@ async fn an_edit_that_stays_unreadable_is_merged_by_the_next_add() {
     assert_eq!(lease(&script)["targets"][POLICY].get("pending"), None);
 }
 
+/// The default version is on every list, and no replica has its document.
+#[tokio::test(start_paused = true)]
+async fn a_default_that_stays_unreadable_is_merged_by_the_next_add() {
+    let script = lagging(Duration::ZERO, Duration::ZERO);
+    let edit = |tag: &str| Op::Edit {
+        arn: POLICY.into(),
+        entries: vec!["7.7.7.7/32".into()],
+        tags: vec![tag.into()],
+    };
+    for tag in ["sqs:*", "ec2:*"] {
+        script.world.lock().apply(99, &edit(tag), 0);
+    }
+    let hidden = script.world.lock().elapsed() + seconds(40.0);
+    script.rule(move |world, _, op| {
+        let is_hidden = matches!(op, Op::GetPolicyVersion(_, 3)) && world.elapsed() < hidden;
+        is_hidden.then_some(Act::Fail(404, "NoSuchEntity"))
+    });
+    let started = Instant::now();
+    let (answer, _) = add(&script, 1, "anna", "51.44.71.1").await;
+    assert_eq!(answer.word(), "added", "{answer:?}");
+    assert!(started.elapsed() < seconds(20.0), "{:?}", started.elapsed());
+    let tags = read_gate(&script.world.lock().document(POLICY)).1;
+    assert!(tags.contains("sqs:*"), "the newest version that can be read is built on: {tags:?}");
+    assert_eq!(lease(&script)["targets"][POLICY]["pending"].as_array().map(Vec::len), Some(1));
+
+    tokio::time::sleep(seconds(40.0)).await;
+    assert_eq!(add(&script, 2, "ben", "51.44.71.2").await.0.word(), "added");
+    assert!(holds_the_edit(&script));
+    assert_eq!(script.world.lock().entries(POLICY).len(), 4);
+    assert_eq!(lease(&script)["targets"][POLICY].get("pending"), None);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_reset_that_cannot_read_what_it_overtook_fails_with_the_grants_kept() {
     let script = lagging(Duration::ZERO, Duration::ZERO);

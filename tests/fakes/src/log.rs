@@ -1,7 +1,7 @@
 //! The log lines of functions that run on this thread, as CloudWatch would get them.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 
 use serde_json::Value;
 use tracing::subscriber::DefaultGuard;
@@ -27,6 +27,13 @@ impl Write for Sink {
 impl Log {
     /// Begins to listen, at INFO as the functions log by default.
     pub fn listen() -> Self {
+        // Whether anybody listens is remembered for each place that logs, by the thread that comes there first: without
+        // a subscriber of all threads, one that has none would switch the place off for everybody.
+        static ALL_THREADS: Once = Once::new();
+        ALL_THREADS.call_once(|| {
+            let nowhere = tracing_subscriber::fmt().with_writer(std::io::sink);
+            tracing::subscriber::set_global_default(nowhere.finish()).unwrap();
+        });
         let bytes = Arc::new(Mutex::new(Vec::new()));
         let sink = bytes.clone();
         let subscriber = tracing_subscriber::fmt()

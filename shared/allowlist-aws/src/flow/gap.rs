@@ -10,8 +10,8 @@ use allowlist::target::Target;
 use allowlist::versions::VersionId;
 use tokio::time::Instant;
 
-use super::view::{MergeBase, TargetView, is_recent};
-use super::{Context, pause};
+use super::Context;
+use super::view::{MergeBase, TargetView, ask_until, is_recent};
 use crate::aws::lease::Clock;
 
 /// How long a version in a gap that another function left is asked for.
@@ -136,18 +136,10 @@ pub async fn foreign(ctx: Context<'_>, gap: &Gap<'_>) -> Result<GapReading, Erro
     Ok(GapReading { found: GapContent::Nothing, own })
 }
 
-/// The document of a version that IAM may not show to everybody yet, asked for as long as the gap says.
+/// The document of a version in a gap, asked for as long as the gap says.
 async fn ask(ctx: Context<'_>, gap: &Gap<'_>, id: VersionId) -> Result<Option<Document>, Error> {
-    let iam = ctx.aws.iam(gap.target);
-    let mut middle = Duration::from_millis(100);
-    loop {
-        let read = ctx.read(iam.version_document(gap.target.arn(), id)).await?;
-        if read.is_some() || gap.is_old || Instant::now() + middle >= gap.ask_until {
-            return Ok(read);
-        }
-        pause(middle).await;
-        middle = (middle * 2).min(Duration::from_millis(600));
-    }
+    let until = if gap.is_old { Instant::now() } else { gap.ask_until };
+    ask_until(ctx, gap.target, id, until).await
 }
 
 /// Whether version `id` with `document` is ours: an intent names its document and was noted before `id` could exist.

@@ -16,6 +16,7 @@ use allowlist::network::Network;
 use allowlist::target::{Target, TargetKind};
 use allowlist::versions::{VersionId, Versions};
 use futures_util::future::{join, try_join};
+use tokio::time::Instant;
 
 use super::{Context, TargetOutcome, pause};
 use crate::Boxed;
@@ -24,6 +25,9 @@ use crate::join::join_all;
 
 /// How often IAM is asked again when a version that must exist cannot be seen.
 const LOOKS: u32 = 3;
+
+/// How long a holder asks for the document of the default version in the end, well within the lease.
+const DEFAULT_UNREAD: Duration = Duration::from_secs(4);
 
 /// Everything that a decision is made on.
 #[derive(Debug)]
@@ -58,7 +62,8 @@ pub struct Current {
     pub document: Document,
     /// The policy's versions; `None` for a role.
     pub versions: Option<Versions>,
-    /// It reaches what `lease.json` says was written last. If not, a person has deleted that version.
+    /// It reaches what `lease.json` says was written last, and what an earlier look showed. If not, a person has deleted
+    /// that version, or IAM does not show the newer one's document yet.
     pub is_certain: bool,
 }
 
@@ -174,6 +179,7 @@ async fn policy(
     let last = record.last_version()?;
     let mut shown = None;
     for look in 1..=LOOKS {
+        let is_final = look == LOOKS;
         if look > 1 {
             pause(Duration::from_millis(100 << look)).await;
         }
@@ -181,7 +187,7 @@ async fn policy(
         // Lists do not age in step: one behind an earlier one of these looks is stale.
         let is_behind = shown > Some(versions.newest());
         shown = shown.max(Some(versions.newest()));
-        if is_behind {
+        if is_behind && !is_final {
             continue;
         }
         // INVARIANT (StaleList): a list that does not reach the last version known lags, or that version was deleted.
@@ -193,21 +199,47 @@ async fn policy(
                 let mut ids: Vec<_> = known.iter().copied().filter(|id| *id < last).collect();
                 ids.push(last);
                 let versions = Some(Versions { ids, default: last });
-                return Ok(Some(Current { document, versions, is_certain: true }));
+                return Ok(Some(Current { document, versions, is_certain: !is_behind }));
             }
-            if !holder || look < LOOKS {
+            if !holder || !is_final {
                 continue;
             }
         }
         let known = if last == Some(versions.default) { record.document()? } else { None };
+        let patience = if holder && is_final { DEFAULT_UNREAD } else { Duration::ZERO };
         let document = match known {
             Some(document) => Some(document),
-            None => ctx.read(iam.version_document(target.arn(), versions.default)).await?,
+            None => ask_until(ctx, target, versions.default, Instant::now() + patience).await?,
         };
         if let Some(document) = document {
-            let versions = Some(versions);
-            return Ok(Some(Current { document, versions, is_certain: missing.is_none() }));
+            let (versions, is_certain) = (Some(versions), missing.is_none() && !is_behind);
+            return Ok(Some(Current { document, versions, is_certain }));
         }
+        if holder && is_final {
+            return newest_readable(ctx, target, &versions).await;
+        }
+    }
+    Ok(None)
+}
+
+/// The newest version below the default that can be read, as a list from before the default would show it: whoever
+/// publishes on it meets the default in the gap, and keeps asking for it.
+async fn newest_readable(
+    ctx: Context<'_>,
+    target: &Target,
+    listed: &Versions,
+) -> Result<Option<Current>, Error> {
+    let mut ids = listed.ids.clone();
+    ids.retain(|id| *id < listed.default);
+    ids.sort_unstable();
+    while let Some(id) = ids.last().copied() {
+        if let Some(document) =
+            ctx.read(ctx.aws.iam(target).version_document(target.arn(), id)).await?
+        {
+            let versions = Some(Versions { ids, default: id });
+            return Ok(Some(Current { document, versions, is_certain: false }));
+        }
+        ids.pop();
     }
     Ok(None)
 }
@@ -226,6 +258,25 @@ async fn last_document(
         Some(document) => Ok(Some(document)),
         None if is_recent(record.last_at, clock) => record.document(),
         None => Ok(None),
+    }
+}
+
+/// The document of a version that IAM may not show to everybody yet, asked for until then.
+pub(super) async fn ask_until(
+    ctx: Context<'_>,
+    target: &Target,
+    id: VersionId,
+    until: Instant,
+) -> Result<Option<Document>, Error> {
+    let iam = ctx.aws.iam(target);
+    let mut middle = Duration::from_millis(100);
+    loop {
+        let read = ctx.read(iam.version_document(target.arn(), id)).await?;
+        if read.is_some() || Instant::now() + middle >= until {
+            return Ok(read);
+        }
+        pause(middle).await;
+        middle = (middle * 2).min(Duration::from_millis(600));
     }
 }
 
