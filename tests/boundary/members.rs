@@ -232,3 +232,14 @@ async fn a_smaller_share_leaves_what_is_in_force_its_grants() {
     let grants = script.world.lock().keys(&format!("grants/{ALICE}"));
     assert_eq!((grants.len(), hers(&script).len()), (3, 3), "no entry is in force without a grant");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_force_comes_before_what_is_older() {
+    let script = Script::new(office());
+    script.caller(1).add("alice", &format!("{ALICE}2")).await;
+    let older = format!("grants/{ALICE}1_32/alice.json");
+    script.world.lock().put_at(&older, "{}", EPOCH - 10);
+    let config = add_config(&[("MAX_GRANTS_PER_MEMBER", "1")]);
+    assert_eq!(script.caller(2).event(config, add_event("bob", HOME)).await.word(), "added");
+    assert_eq!(hers(&script), [format!("{ALICE}2/32")]);
+}

@@ -82,6 +82,22 @@ async fn a_refusal_that_wrote_nothing_leaves_no_grant() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_is_told_even_if_its_grant_cannot_be_deleted() {
+    for (act, told, is_free) in [
+        (Act::Fail(403, "AccessDenied"), (502, "aws_error"), true),
+        (Act::Silent, (503, "busy"), false),
+    ] {
+        let (script, _) = two_policies();
+        script.rule(|_, _, op| creates(op).then_some(Act::Fail(403, "AccessDenied")));
+        let rule = act.clone();
+        script.rule(move |_, _, op| matches!(op, Op::DeleteObject(_)).then(|| rule.clone()));
+        let answer = ask(&script, add_event("alice", HOME)).await;
+        assert_eq!((answer.status, answer.word().as_str()), told, "{act:?}: {answer:?}");
+        assert_eq!(lease(&script)["nonce"].is_null(), is_free, "a late delete needs the lease");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_keeps_the_grant_that_was_there_before_and_no_other() {
     for had in ["alice", "bob"] {
         let (script, _) = two_policies();

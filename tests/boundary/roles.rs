@@ -184,6 +184,28 @@ async fn a_stale_look_at_the_trust_policy_revives_nothing() {
     }
 }
 
+/// What was in force before our write, or before that, is an old answer: there is nothing to merge.
+#[tokio::test(start_paused = true)]
+async fn an_old_answer_after_the_write_is_no_edit() {
+    for behind in [1, 2, 3] {
+        let script = world(&known("trust-deny"));
+        for (name, address) in [("alice", HOME), ("bob", "62.4.5.7")] {
+            assert_eq!(add(&script, name, address).await.word(), "added");
+        }
+        let mut written = false;
+        script.rule(move |_, _, op| {
+            written |= writes(op);
+            (written && matches!(op, Op::GetRole(_))).then_some(Act::Stale(behind))
+        });
+        let log = fakes::log::Log::listen();
+        assert_eq!(add(&script, "carol", "62.4.5.8").await.word(), "added");
+        assert!(log.with_outcome("merged").is_empty(), "{behind} writes behind");
+        let world = script.world.lock();
+        assert_eq!(world.calls.iter().filter(|call| writes(&call.op)).count(), 3);
+        assert_eq!(list(&world.trust("jump")).len(), 5);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_edit_outside_between_the_write_and_its_read_back_is_merged() {
     let script = world(&known("trust-deny"));
