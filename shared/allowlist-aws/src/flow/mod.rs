@@ -6,6 +6,7 @@
 //! ```text
 //! VIEW     list the versions of each target; read documents by version id, or take the one in lease.json
 //!          list behind lease.json: that version is in force if it can be read, or was written a moment ago
+//!          default unreadable: ask for seconds, then build on what can be read below it; it is in the gap then
 //! READS    lease.json, VIEW, the grants; an answer needs: covered, no cut, own grant alone, the same cuts afterwards
 //! COUNT    of each entry the newest grant that lives; of each member the share; nothing of removed members
 //! TAKE     write our nonce over the lease.json that was read, If-Match; refused or unanswered: read, then wait
