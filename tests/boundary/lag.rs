@@ -170,13 +170,8 @@ async fn an_edit_that_stays_unreadable_is_merged_by_the_next_add() {
 #[tokio::test(start_paused = true)]
 async fn a_default_that_stays_unreadable_is_merged_by_the_next_add() {
     let script = lagging(Duration::ZERO, Duration::ZERO);
-    let edit = |tag: &str| Op::Edit {
-        arn: POLICY.into(),
-        entries: vec!["7.7.7.7/32".into()],
-        tags: vec![tag.into()],
-    };
     for tag in ["sqs:*", "ec2:*"] {
-        script.world.lock().apply(99, &edit(tag), 0);
+        edit(&mut script.world.lock(), &["7.7.7.7/32"], tag);
     }
     let hidden = script.world.lock().elapsed() + seconds(40.0);
     script.rule(move |world, _, op| {

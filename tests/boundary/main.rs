@@ -20,6 +20,7 @@ mod rules;
 mod security;
 mod strangers;
 mod targets;
+mod unreadable;
 mod upgrade;
 mod versions;
 mod writes;
@@ -41,6 +42,17 @@ const HOME: &str = "51.44.71.80";
 
 fn creates(op: &Op) -> bool {
     matches!(op, Op::CreatePolicyVersion(..))
+}
+
+fn lists_versions(op: &Op) -> bool {
+    matches!(op, Op::ListPolicyVersions(_))
+}
+
+/// A person in the console adds these entries and this tag to what is in force.
+fn edit(world: &mut World, entries: &[&str], tag: &str) {
+    let entries = entries.iter().map(|&entry| entry.to_owned()).collect();
+    let op = Op::Edit { arn: POLICY.to_owned(), entries, tags: vec![tag.to_owned()] };
+    world.apply(99, &op, 0);
 }
 
 fn iam_calls(script: &Script) -> usize {

@@ -13,9 +13,10 @@ use allowlist::target::{Target, TargetKind};
 use allowlist::versions::VersionId;
 
 use super::Context;
+use super::current::is_recent;
 use super::gap::is_own;
 use super::publication::{Publication, PublicationResult};
-use super::view::{TargetView, is_recent};
+use super::view::TargetView;
 use crate::aws::lease::Clock;
 use crate::join::{join_all, try_join_all};
 

@@ -11,7 +11,8 @@ use allowlist::versions::VersionId;
 use tokio::time::Instant;
 
 use super::Context;
-use super::view::{MergeBase, TargetView, ask_until, is_recent};
+use super::current::{ask_until, is_recent};
+use super::view::{MergeBase, TargetView};
 use crate::aws::lease::Clock;
 
 /// How long a version in a gap that another function left is asked for.

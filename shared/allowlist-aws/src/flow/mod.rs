@@ -24,6 +24,7 @@
 
 pub mod add;
 mod capture;
+pub mod current;
 pub mod cut;
 pub mod expire;
 pub mod gap;

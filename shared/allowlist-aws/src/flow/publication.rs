@@ -12,7 +12,8 @@ use allowlist::target::Target;
 use allowlist::versions::{KnownVersions, VersionId, Versions};
 
 use super::TargetOutcome;
-use super::view::{Current, MergeBase, TargetView};
+use super::current::Current;
+use super::view::{MergeBase, TargetView};
 use crate::aws::lease::Lease;
 
 /// How many replaced documents of a role are remembered: more than are written while IAM lags.
