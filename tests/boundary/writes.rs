@@ -278,3 +278,33 @@ async fn somebody_who_never_stops_saving_is_not_written_over() {
     let pending = lease(&script)["targets"][POLICY]["pending"].clone();
     assert_eq!(pending.as_array().map(Vec::len), Some(4), "the next writer merges: {pending}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn room_for_a_version_is_made_six_times_and_no_more() {
+    let script = Script::new(office());
+    let tries = Arc::new(Mutex::new(0));
+    let counted = tries.clone();
+    script.rule(move |_, _, op| {
+        let is_full = creates(op).then(|| *counted.lock().unwrap() += 1);
+        is_full.map(|()| Act::Fail(409, "LimitExceeded"))
+    });
+    let answer = script.caller(1).add("alice", HOME).await;
+    assert_eq!((answer.status, answer.word().as_str()), (503, "busy"), "{answer:?}");
+    assert!(answer.body["message"].as_str().unwrap().contains("fill up"), "{answer:?}");
+    assert_eq!(*tries.lock().unwrap(), 7, "the first one, and one after each deletion");
+}
+
+/// What the reset would make of the edit stands already.
+#[tokio::test(start_paused = true)]
+async fn a_reset_that_overtakes_an_entry_by_hand_makes_one_version() {
+    let script = Script::new(office());
+    script.caller(1).add("alice", HOME).await;
+    pass(2).await;
+    script.before(creates, |world| {
+        let entries = vec!["7.7.7.7/32".to_owned()];
+        world.apply(99, &Op::Edit { arn: POLICY.to_owned(), entries, tags: Vec::new() }, 0);
+    });
+    let report = script.caller(2).reset(reset_config(&[]), json!({})).await.unwrap();
+    assert_eq!(report["targets"][0]["version"], "v4", "v3 is the edit: {report}");
+    assert_eq!(script.world.lock().entries(POLICY), [OFFICE]);
+}
