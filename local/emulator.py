@@ -247,8 +247,10 @@ class Stack:
 def local_template():
     """The built template as the emulator takes it."""
     target = BUILT / "template-local.yaml"
-    target.write_text(for_the_emulator((BUILT / "template.yaml").read_text()))
-    return target
+    # Another stack may read it meanwhile.
+    new = BUILT / f"template-local.{os.getpid()}"
+    new.write_text(for_the_emulator((BUILT / "template.yaml").read_text()))
+    return new.replace(target)
 
 
 def for_the_emulator(template):

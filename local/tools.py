@@ -3,6 +3,7 @@
 Every module of local/ takes the places in the checkout from here.
 """
 
+import concurrent.futures
 import hashlib
 import importlib.util
 import os
@@ -55,7 +56,8 @@ def install(folder, requirements):
     say(f"installing {requirements.name} into {folder.name} (once)")
     venv.create(folder, with_pip=True, clear=True)
     pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    pip += ["--no-deps", "--only-binary", ":all:", "--require-hashes", "-r", requirements]
+    # Python compiles what is imported; compiling everything takes longer than the rest.
+    pip += ["--no-compile", "--no-deps", "--only-binary", ":all:", "--require-hashes", "-r", requirements]
     if subprocess.run(pip, stdin=subprocess.DEVNULL).returncode != 0:
         raise Problem(
             f"the packages of {requirements.name} could not be installed: is the package registry reachable?"
@@ -78,18 +80,27 @@ def install_npm_packages():
     stamp.write_text(wanted)
 
 
+def install_together(names):
+    """The virtual environments for these requirements, two at a time."""
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        made = [
+            pool.submit(install, ROOT / f".venv-{name}", ROOT / "local" / f"requirements-{name}.txt")
+            for name in names
+        ]
+        for one in made:
+            one.result()
+
+
 def install_tools(rust=True):
     """What builds the functions and runs the local stack."""
     check_machine(rust)
-    install(BUILD, ROOT / "local" / "requirements-build.txt")
-    install(STACK, ROOT / "local" / "requirements-stack.txt")
+    install_together(["build", "stack"])
 
 
 def install_all_tools():
     """What the tests and `make lint` need, too."""
-    install_tools()
-    install(LINT, ROOT / "local" / "requirements-lint.txt")
-    install(NODE20, ROOT / "local" / "requirements-node20.txt")
+    check_machine()
+    install_together(["build", "stack", "lint", "node20"])
     install_npm_packages()
 
 
