@@ -55,7 +55,7 @@ action: tools ## run the unit tests of the GitHub Action, on the Node that it na
 
 e2e: tools ## run the tests of the deployed release binaries on the local stack
 	@$(PYTHON) local/stack.py build
-	.venv-stack/bin/python -m pytest -p no:cacheprovider -rs -n 2 --dist loadfile tests/e2e
+	.venv-stack/bin/python -m pytest -p no:cacheprovider -rs -n 2 --dist loadfile --no-loadscope-reorder tests/e2e
 
 simulate: ## run SEEDS=n schedules of the simulation (default 200,000)
 	SEEDS=$(SEEDS) cargo test -p integration-tests --locked --test simulation -- --nocapture the_promises_hold

@@ -60,6 +60,14 @@ def trust(*arns):
     }
 
 
+# They build the package first: the other worker has time for all the rest.
+LONGEST = ["test_real_account.py", "test_package.py"]
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 @pytest.fixture(scope="session")
 def stack():
     parameters = {
