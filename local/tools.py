@@ -80,27 +80,24 @@ def install_npm_packages():
     stamp.write_text(wanted)
 
 
-def install_together(names):
-    """The virtual environments for these requirements, two at a time."""
+def install_together(*folders):
+    """These virtual environments, each with its own requirements, two at a time."""
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        made = [
-            pool.submit(install, ROOT / f".venv-{name}", ROOT / "local" / f"requirements-{name}.txt")
-            for name in names
-        ]
-        for one in made:
-            one.result()
+        names = [folder.name.removeprefix(".venv-") for folder in folders]
+        files = [ROOT / "local" / f"requirements-{name}.txt" for name in names]
+        list(pool.map(install, folders, files))
 
 
 def install_tools(rust=True):
     """What builds the functions and runs the local stack."""
     check_machine(rust)
-    install_together(["build", "stack"])
+    install_together(BUILD, STACK)
 
 
 def install_all_tools():
     """What the tests and `make lint` need, too."""
     check_machine()
-    install_together(["build", "stack", "lint", "node20"])
+    install_together(BUILD, STACK, LINT, NODE20)
     install_npm_packages()
 
 

@@ -56,10 +56,11 @@ impl Schedule<'_> {
     /// Requests that their callers have given up take effect when their time has come.
     pub fn land(&mut self) {
         let now = Instant::now();
-        while let Some(first) =
-            self.late.iter().map(|late| late.lands).min().filter(|at| *at <= now)
-        {
-            let index = self.late.iter().position(|late| late.lands == first).unwrap();
+        let due = |late: &Vec<Late>| {
+            let due = (0..late.len()).filter(|index| late[*index].lands <= now);
+            due.min_by_key(|index| late[*index].lands)
+        };
+        while let Some(index) = due(&self.late) {
             let late = self.late.remove(index);
             self.note(late.author, "a late request lands");
             let dated_when_sent = self.rng.bool();
