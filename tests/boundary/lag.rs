@@ -173,11 +173,7 @@ async fn a_default_that_stays_unreadable_is_merged_by_the_next_add() {
     for tag in ["sqs:*", "ec2:*"] {
         edit(&mut script.world.lock(), &["7.7.7.7/32"], tag);
     }
-    let hidden = script.world.lock().elapsed() + seconds(40.0);
-    script.rule(move |world, _, op| {
-        let is_hidden = matches!(op, Op::GetPolicyVersion(_, 3)) && world.elapsed() < hidden;
-        is_hidden.then_some(Act::Fail(404, "NoSuchEntity"))
-    });
+    hide_version(&script, 3, seconds(40.0));
     let started = Instant::now();
     let (answer, _) = add(&script, 1, "anna", "51.44.71.1").await;
     assert_eq!(answer.word(), "added", "{answer:?}");

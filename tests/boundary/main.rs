@@ -55,6 +55,16 @@ fn edit(world: &mut World, entries: &[&str], tag: &str) {
     world.apply(99, &op, 0);
 }
 
+/// `GetPolicyVersion` does not find this version for so long.
+fn hide_version(script: &Script, version: u64, time: Duration) {
+    let until = script.world.lock().elapsed() + time;
+    script.rule(move |world, _, op| {
+        let is_hidden =
+            matches!(op, Op::GetPolicyVersion(_, id) if *id == version) && world.elapsed() < until;
+        is_hidden.then_some(Act::Fail(404, "NoSuchEntity"))
+    });
+}
+
 fn iam_calls(script: &Script) -> usize {
     script.world.lock().calls.iter().filter(|call| call.op.is_iam()).count()
 }

@@ -54,11 +54,7 @@ async fn a_version_that_a_person_deleted_long_ago_is_not_built_on() {
 /// The first add of all, beside an edit. Its own version v3 cannot be read for so many seconds.
 async fn first_add(script: &Script, seconds: u64) {
     script.before(creates, |world| edit(world, &["7.7.7.7/32"], "ec2:*"));
-    let hidden = script.world.lock().elapsed() + Duration::from_secs(seconds);
-    script.rule(move |world, _, op| {
-        let is_hidden = matches!(op, Op::GetPolicyVersion(_, 3)) && world.elapsed() < hidden;
-        is_hidden.then_some(Act::Fail(404, "NoSuchEntity"))
-    });
+    hide_version(script, 3, Duration::from_secs(seconds));
     let log = Log::listen();
     let answer = script.caller(1).add("alice", HOME).await;
     assert_eq!(answer.word(), "added", "{answer:?}");
