@@ -38,7 +38,7 @@ package: build ## make dist/ip-gate-<version>-<architecture>.zip, from which `sa
 program: ## make dist/ip-gate-program-<version>-<system>-<architecture>.zip: the program ip-gate alone, for Linux or macOS
 	@$(PYTHON) local/package.py program
 
-package-test: tools ## deploy the package on the local stack, from a folder without source and a PATH without Rust
+package-test: tools ## deploy PACKAGE=zip (default: a quick one of this checkout) on the local stack, without source and without Rust
 	.venv-stack/bin/python -m pytest -p no:cacheprovider tests/e2e/test_package.py
 
 reproducible: ## build the last commit twice in different folders and compare the packages, byte by byte (two full builds)

@@ -4,6 +4,7 @@ One stack keeps two policies, a role of its own account and a role of another on
 """
 
 import json
+import os
 import pathlib
 import sys
 import urllib.parse
@@ -13,8 +14,10 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "local"))
 
+import package  # noqa: E402
 from account import Account  # noqa: E402
 from browser import start_browser  # noqa: E402
+from command import binary  # noqa: E402
 from emulator import ACCOUNT, POLICY_ARN, Stack  # noqa: E402
 from proxy import Proxy  # noqa: E402
 
@@ -60,12 +63,20 @@ def trust(*arns):
     }
 
 
-# They build the package first: the other worker has time for all the rest.
+# They come first: the other worker has time for all the rest.
 LONGEST = ["test_real_account.py", "test_package.py"]
 
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory):
+    """The package that `PACKAGE` names, for a release; otherwise one whose program is built within a minute."""
+    if given := os.environ.get("PACKAGE"):
+        return pathlib.Path(given).resolve()
+    return package.package(tmp_path_factory.mktemp("made") / "dist", binary())
 
 
 @pytest.fixture(scope="session")

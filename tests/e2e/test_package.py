@@ -9,7 +9,6 @@ import sys
 import pytest
 
 import package
-from command import binary as binary_of_the_program
 from emulator import for_the_emulator
 from report import DIFFERENT, Report
 from story import tell
@@ -17,17 +16,6 @@ from tools import BUILD, BUILT, ROOT, STACK, Problem
 from world import LocalWorld
 
 TOOLS = ["bash", "env", "openssl", "cut", "printf", "sha256sum", "sort"]
-
-
-@pytest.fixture(scope="module")
-def program():
-    """Not the one of a release: that takes minutes to build."""
-    return binary_of_the_program()
-
-
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory, program):
-    return package.package(tmp_path_factory.mktemp("made") / "dist", program)
 
 
 @pytest.fixture(scope="module")
@@ -110,8 +98,8 @@ def test_sam_build_by_habit_builds_nothing(archive, tools, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_same_build_gives_the_same_bytes(archive, program, tmp_path):
-    assert package.package(tmp_path / "dist", program).read_bytes() == archive.read_bytes()
+def test_the_same_build_gives_the_same_bytes(archive, unpacked, tmp_path):
+    assert package.package(tmp_path / "dist", unpacked / "ip-gate").read_bytes() == archive.read_bytes()
 
 
 @pytest.mark.parametrize("name", package.FUNCTIONS)

@@ -36,10 +36,9 @@ def emulator():
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(archive, tmp_path_factory):
     """The unpacked package, without what cannot hold in the emulator."""
-    made = package.package(tmp_path_factory.mktemp("made") / "dist")
-    folder = package.unpack(made, tmp_path_factory.mktemp("unpacked"))
+    folder = package.unpack(archive, tmp_path_factory.mktemp("unpacked"))
     template = folder / "template.yaml"
     template.write_text(for_the_emulator(template.read_text()))
     return folder
