@@ -235,6 +235,21 @@ async fn near_the_cutoff_nobody_is_told_that_they_are_in_already() {
     assert_eq!(date(&script).as_deref(), Some("2027-01-15T11:59:00Z"));
 }
 
+/// The gate's own date moves on with everybody's adds, an entry's end does not.
+#[tokio::test(start_paused = true)]
+async fn an_entry_is_renewed_in_its_last_minute_also_when_others_came_later() {
+    let script = Script::new(office());
+    add(&script, "alice", HOME).await;
+    pass(1800).await;
+    add(&script, "bob", "51.44.71.90").await;
+    pass(HOURS - 1800 - 61).await;
+    assert_eq!(add(&script, "alice", HOME).await.word(), "already_allowed");
+    pass(1).await;
+    let answer = add(&script, "alice", HOME).await;
+    assert_eq!(answer.word(), "added", "{answer:?}");
+    assert_eq!(answer.body["ends"], "2027-01-15T11:59:00Z");
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_permanent_entries_never_notice() {
     let script = Script::new(office());

@@ -25,7 +25,7 @@ const CURRENT_TIME: &str = "aws:CurrentTime";
 
 /// In the last seconds before the cutoff no answer says that a temporary entry is in force. So many
 /// seconds.
-const MARGIN: i64 = 60;
+pub const MARGIN: i64 = 60;
 
 /// Whether a Sid is that of a copy.
 #[must_use]
@@ -160,20 +160,30 @@ fn copy(original: &Value, name: &str, list: &Value, until: i64) -> Value {
 /// Moves the date from which a statement counts to `until` (seconds since 1970). If it has a later
 /// date, that one stays: a gate that is lifted meanwhile stays lifted.
 pub(crate) fn raise_date(operators: &mut Map<String, Value>, until: i64) {
-    let dates = operators.entry(OPERATOR).or_insert_with(|| Value::Object(Map::new()));
-    if let Value::Object(dates) = dates {
-        let known = dates.keys().find(|key| key.eq_ignore_ascii_case(CURRENT_TIME)).cloned();
-        let place =
-            dates.entry(known.unwrap_or_else(|| CURRENT_TIME.to_owned())).or_insert(Value::Null);
-        let stays = match place {
-            Value::Null => false,
-            Value::String(text) => parse_seconds(text).is_none_or(|theirs| theirs >= until),
-            _ => true,
-        };
-        if !stays {
-            *place = rfc3339(until).into();
-        }
+    let Some(place) = date_place(operators) else { return };
+    let stays = match place {
+        Value::Null => false,
+        Value::String(text) => parse_seconds(text).is_none_or(|theirs| theirs >= until),
+        _ => true,
+    };
+    if !stays {
+        *place = rfc3339(until).into();
     }
+}
+
+/// Sets the date from which a statement counts to `until` (seconds since 1970), whatever it was.
+pub(crate) fn set_date(operators: &mut Map<String, Value>, until: i64) {
+    if let Some(place) = date_place(operators) {
+        *place = rfc3339(until).into();
+    }
+}
+
+/// Where the date of a statement is, or is to be: `null` then.
+fn date_place(operators: &mut Map<String, Value>) -> Option<&mut Value> {
+    let dates = operators.entry(OPERATOR).or_insert_with(|| Value::Object(Map::new()));
+    let dates = dates.as_object_mut()?;
+    let known = dates.keys().find(|key| key.eq_ignore_ascii_case(CURRENT_TIME)).cloned();
+    Some(dates.entry(known.unwrap_or_else(|| CURRENT_TIME.to_owned())).or_insert(Value::Null))
 }
 
 /// From when on a statement counts, in seconds since 1970; `None` without such a condition, or with one that cannot be

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cutoff::{is_cutoff_sid, raise_date};
+use crate::cutoff::{date_of, is_cutoff_sid, raise_date, set_date};
 use crate::document::Document;
 use crate::error::Error;
 use crate::gate::Gate;
@@ -101,7 +101,8 @@ impl NewGate {
 }
 
 /// The document in which the `Deny` statements of the gate, and the copies of a cutoff, deny nothing until `until`
-/// (seconds since 1970). IAM joins the conditions of one statement by AND, so the gate closes again by itself.
+/// (seconds since 1970). IAM joins the conditions of one statement by AND, so the gate closes again by itself. A gate
+/// that is lifted already closes at `until` as well, be it sooner or later.
 ///
 /// # Errors
 /// [`Error::NoGate`] if no statement of the gate denies; the errors of [`Gate::find`].
@@ -124,7 +125,11 @@ pub fn lift(document: &Document, sids: &[String], until: i64) -> Result<Document
             && (is_copy || of_gate.contains(&index))
             && let Some(Value::Object(operators)) = statement.get_mut("Condition")
         {
-            raise_date(operators, until);
+            if is_copy {
+                raise_date(operators, until);
+            } else {
+                set_date(operators, until);
+            }
             changed = true;
         }
     }
@@ -136,6 +141,17 @@ pub fn lift(document: &Document, sids: &[String], until: i64) -> Result<Document
                 .to_owned(),
         ))
     }
+}
+
+/// Whether a statement of the gate that denies counts only from a time after `now` (seconds since 1970).
+#[must_use]
+pub fn is_lifted(document: &Document, sids: &[String], now: i64) -> bool {
+    let is_lifted = |statement: &Value| {
+        let denies = statement.get("Effect").and_then(Value::as_str) == Some("Deny");
+        denies && date_of(statement).is_some_and(|until| until > now)
+    };
+    let gate = Gate::find(document, sids);
+    gate.is_ok_and(|gate| gate.statements(document).into_iter().any(|(_, one)| is_lifted(one)))
 }
 
 #[cfg(test)]
@@ -208,6 +224,19 @@ mod tests {
         };
         let until = Some("2027-01-15T09:00:00Z".to_owned());
         assert_eq!([date(0), date(1), date(2)], [until.clone(), None, until]);
+    }
+
+    #[test]
+    fn a_gate_that_is_lifted_again_closes_when_the_last_lift_says() {
+        let document =
+            Document::parse(include_str!("../../../examples/policies/gate.json")).unwrap();
+        let first = lift(&document, &[], 2000).unwrap();
+        for until in [1000, 3000] {
+            let again = lift(&first, &[], until).unwrap();
+            assert_eq!(again, lift(&document, &[], until).unwrap());
+            assert!(is_lifted(&again, &[], until - 1) && !is_lifted(&again, &[], until));
+        }
+        assert!(!is_lifted(&document, &[], 0));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! READS: who the caller is, and the answer that reads alone can give.
 
+use allowlist::cutoff::MARGIN;
 use allowlist::error::Error;
 use allowlist::grant::{Grant, GrantKey, Member, is_void};
 use allowlist::invariant::{Invariant, holds};
@@ -68,8 +69,10 @@ pub(super) async fn already_allowed(
         return Ok(None);
     }
     let entry: Vec<&Grant> = grants.iter().filter(|grant| grant.key.is_same_entry(key)).collect();
+    // In its last minute an entry is added again: an answer that it is there would soon be wrong.
+    let soon = now.saturating_add(MARGIN);
     let is_alone = matches!(entry.as_slice(), [own] if own.key == *key
-        && !own.has_ended(now, ctx.config.cutoff())
+        && !own.has_ended(soon, ctx.config.cutoff())
         && !is_void(&stored.record.void, key.member.as_ref(), own.granted_at));
     let mut is_unexplained = entry.is_empty();
     for target in targets {
