@@ -6,7 +6,13 @@ use allowlist::{Member, Network, VersionId};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-const EXITS: &str = "\
+const GENERAL: &str = "\
+Examples:
+  ip-gate login                    a member keeps the bookmark, once
+  ip-gate watch                    and stays let in
+  ip-gate member add alice         an administrator makes a member
+  ip-gate overview                 and looks how things are
+
 Exit status:
   0  done, or nothing to do
   1  refused or failed; a check found errors; the address is not let in (status)
@@ -18,7 +24,7 @@ Administrators use the credentials, the region and AWS_ENDPOINT_URL of their AWS
 
 /// The IP gate on the command line, for members (login, add, remove, status, watch) and administrators (all others).
 #[derive(Debug, Parser)]
-#[command(name = "ip-gate", version, after_help = EXITS, max_term_width = 100)]
+#[command(name = "ip-gate", version, after_help = GENERAL, max_term_width = 100)]
 pub struct Cli {
     /// Print JSON instead of text.
     #[arg(long, global = true)]
@@ -54,8 +60,8 @@ pub enum Command {
     /// Keep the bookmark that the administrator gave you, for the commands below.
     ///
     /// The program reads it from a prompt or from standard input, never from the command line,
-    /// because other programs could see it there. Only you can read the file. Without it,
-    /// IP_GATE_URL and IP_GATE_KEY (or IP_GATE_BOOKMARK) are used.
+    /// because other programs could see it there. Only you can read the file. Where IP_GATE_BOOKMARK,
+    /// or IP_GATE_URL and IP_GATE_KEY, are set in the environment, they come first.
     #[command(after_help = "Examples:\n  ip-gate login\n  ip-gate login < bookmark.txt")]
     Login(Login),
     /// Add this machine's address to the list.
@@ -67,6 +73,9 @@ pub enum Command {
     )]
     Remove(Remove),
     /// Tell whether this machine is let in, until when, and which entries are yours.
+    #[command(
+        after_help = "Exit status: 0 if it is let in; 1 if it is not, or the key is not valid; 3 if the gate gives no answer\n\nExamples:\n  ip-gate status\n  ip-gate --json status"
+    )]
     Status,
     /// Keep this machine let in, until it is stopped.
     ///
@@ -81,6 +90,7 @@ pub enum Command {
     #[command(subcommand)]
     Member(MemberCommand),
     /// Who is on the list now, why, since when and until when.
+    #[command(after_help = "Examples:\n  ip-gate entries\n  ip-gate --json entries")]
     Entries,
     /// The document that every reset goes back to.
     #[command(subcommand)]
@@ -89,6 +99,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  ip-gate reset --dry-run\n  ip-gate reset")]
     Reset(DryRun),
     /// Take entries off the list whose time is over. A schedule does this every quarter of an hour.
+    #[command(after_help = "Examples:\n  ip-gate expire --dry-run\n  ip-gate expire")]
     Expire(DryRun),
     /// Take entries off the list before their time.
     #[command(
@@ -99,11 +110,15 @@ pub enum Command {
     #[command(after_help = "Examples:\n  ip-gate rollback v5 --dry-run\n  ip-gate rollback v5")]
     Rollback(Rollback),
     /// The versions of a policy, each with what it changed against the one before.
+    #[command(
+        after_help = "Examples:\n  ip-gate versions\n  ip-gate versions --arn arn:aws:iam::111122223333:policy/ip-gate"
+    )]
     Versions(Arn),
     /// The gate policy itself: make one, lift it for a while, check it.
     #[command(subcommand)]
     Gate(GateCommand),
     /// The stack at a glance, and what to look at.
+    #[command(after_help = "Examples:\n  ip-gate overview\n  ip-gate --stack other overview")]
     Overview,
     /// Print the completions for a shell.
     #[command(
@@ -182,6 +197,9 @@ pub enum MemberCommand {
         another_key: bool,
     },
     /// Make a new key, then delete the old ones. The entries stay.
+    #[command(
+        after_help = "Examples:\n  ip-gate member rotate alice\n  ip-gate member rotate alice --days 90"
+    )]
     Rotate {
         /// The member.
         name: Member,
@@ -199,12 +217,16 @@ pub enum MemberCommand {
         entries: bool,
     },
     /// Who is a member, since when and until when.
+    #[command(after_help = "Examples:\n  ip-gate member list\n  ip-gate --json member list")]
     List,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum BaselineCommand {
     /// Print the baseline that is stored.
+    #[command(
+        after_help = "Examples:\n  ip-gate baseline show\n  ip-gate baseline show > now.json"
+    )]
     Show(Arn),
     /// Tell whether what is in force could be saved, and what would change.
     #[command(
@@ -287,7 +309,7 @@ pub enum GateCommand {
     },
     /// Find what is wrong with a gate, why it matters, and what to do.
     #[command(
-        after_help = "Examples:\n  ip-gate gate check\n  ip-gate gate check --file examples/policies/gate.json"
+        after_help = "Exit status: 1 if there are errors; warnings and notes do not count\n\nExamples:\n  ip-gate gate check\n  ip-gate gate check --file examples/policies/gate.json"
     )]
     Check {
         #[command(flatten)]

@@ -11,13 +11,22 @@ mod problem;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use serde_json::json;
 
 use args::{Cli, Command};
 use output::Output;
-use problem::{Exit, Outcome};
+use problem::{Exit, Outcome, Problem};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() && std::env::args().any(|word| word == "--json") => {
+            let problem = Problem::usage(first_paragraph(&error));
+            Output::new(true).problem(&problem);
+            return ExitCode::from(problem.exit.code());
+        }
+        Err(error) => error.exit(),
+    };
     let output = Output::new(cli.json);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let Ok(runtime) = runtime else {
@@ -33,6 +42,14 @@ fn main() -> ExitCode {
     ExitCode::from(exit.code())
 }
 
+/// What clap says is wrong, on one line, without the usage that follows.
+fn first_paragraph(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let lines = text.lines().take_while(|line| !line.starts_with("Usage:")).map(str::trim);
+    let words: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    words.join(" ").trim_start_matches("error: ").to_owned()
+}
+
 async fn run(cli: &Cli, output: Output) -> Outcome {
     match &cli.command {
         Command::Login(arguments) => caller::login::run(arguments, output).await,
@@ -44,7 +61,9 @@ async fn run(cli: &Cli, output: Output) -> Outcome {
             let mut command = Cli::command();
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut command, "ip-gate", &mut script);
-            output.line(String::from_utf8_lossy(&script).trim_end());
+            let script = String::from_utf8_lossy(&script).trim_end().to_owned();
+            let answer = json!({ "shell": shell.to_string(), "script": script });
+            output.answer(&answer, || vec![script]);
             Ok(Exit::Done)
         }
         administrator => admin::run(administrator, &cli.place, output).await,
@@ -58,5 +77,17 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_every_command_has_examples() {
+        fn visit(command: &clap::Command) {
+            let is_group = command.has_subcommands();
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let name = command.get_name();
+            assert!(is_group || help.contains("Examples:\n  ip-gate "), "{name}");
+            command.get_subcommands().for_each(visit);
+        }
+        visit(&Cli::command());
     }
 }

@@ -8,6 +8,14 @@ use tokio::task::JoinHandle;
 
 use crate::problem::Problem;
 
+// <https://www.ecma-international.org/publications-and-standards/standards/ecma-48/>, SGR.
+const GREEN: &str = "\x1b[32m";
+const YELLOW: &str = "\x1b[33m";
+const RED: &str = "\x1b[31m";
+const BOLD: &str = "\x1b[1m";
+const PLAIN: &str = "\x1b[0m";
+const COLOURS: [&str; 5] = [GREEN, YELLOW, RED, BOLD, PLAIN];
+
 /// How loud a word is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
@@ -43,12 +51,43 @@ impl Output {
 
     /// A line on standard output. A reader that has gone away is no error.
     pub fn line(self, text: impl AsRef<str>) {
-        let _ = writeln!(std::io::stdout().lock(), "{}", text.as_ref());
+        let _ = writeln!(std::io::stdout().lock(), "{}", self.printable(text.as_ref()));
     }
 
     /// A line on standard error.
     pub fn hint(self, text: impl AsRef<str>) {
-        let _ = writeln!(std::io::stderr().lock(), "{}", text.as_ref());
+        let _ = writeln!(std::io::stderr().lock(), "{}", self.printable(text.as_ref()));
+    }
+
+    /// The text without characters that command a terminal, but for line ends, tabs and our own colours: policies and
+    /// answers of the gate hold whatever somebody wrote into them.
+    fn printable(self, text: &str) -> String {
+        let mut shown = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(character) = rest.chars().next() {
+            let colour = COLOURS.iter().find(|colour| self.colour && rest.starts_with(**colour));
+            let taken = match (colour, character) {
+                (Some(colour), _) => {
+                    shown.push_str(colour);
+                    colour.len()
+                }
+                (None, '\n' | '\t') => {
+                    shown.push(character);
+                    1
+                }
+                (None, character) if character.is_control() && self.json => {
+                    shown.push_str(&format!("\\u{:04x}", u32::from(character)));
+                    character.len_utf8()
+                }
+                (None, character) => {
+                    let hidden = character.is_control();
+                    shown.push(if hidden { char::REPLACEMENT_CHARACTER } else { character });
+                    character.len_utf8()
+                }
+            };
+            rest = rest.get(taken..).unwrap_or_default();
+        }
+        shown
     }
 
     /// JSON if it was asked for, otherwise the lines.
@@ -62,9 +101,13 @@ impl Output {
 
     /// A problem, on standard error.
     pub fn problem(self, problem: &Problem) {
-        let Problem { kind, message, .. } = problem;
+        let Problem { kind, message, done, .. } = problem;
         if self.json {
-            self.hint(json!({ "error": kind, "message": message }).to_string());
+            let mut told = json!({ "error": kind, "message": message });
+            if let Some(told) = told.as_object_mut().filter(|_| !done.is_empty()) {
+                told.insert("done".to_owned(), json!(done));
+            }
+            self.hint(told.to_string());
         } else {
             self.hint(format!("ip-gate: {message}"));
         }
@@ -75,13 +118,13 @@ impl Output {
         if !self.colour {
             return text.to_owned();
         }
-        let code = match tone {
-            Tone::Good => 32,
-            Tone::Warning => 33,
-            Tone::Bad => 31,
-            Tone::Heading => 1,
+        let colour = match tone {
+            Tone::Good => GREEN,
+            Tone::Warning => YELLOW,
+            Tone::Bad => RED,
+            Tone::Heading => BOLD,
         };
-        format!("\x1b[{code}m{text}\x1b[0m")
+        format!("{colour}{text}{PLAIN}")
     }
 
     /// Columns of text. The last one is not padded.
@@ -181,5 +224,20 @@ mod tests {
             vec!["bcd".to_owned(), "yes".to_owned()],
         ];
         assert_eq!(output.table(&rows), [format!("a    {red}   x"), "bcd  yes".to_owned()]);
+    }
+
+    #[test]
+    fn what_somebody_wrote_into_a_policy_commands_no_terminal() {
+        let text = "a\u{1b}[2K\u{9b}1A\u{7}\tb\n\u{1b}[31mc";
+        let on = |json, colour| Output { json, colour, progress: false };
+        assert_eq!(
+            on(false, false).printable(text),
+            "a\u{fffd}[2K\u{fffd}1A\u{fffd}\tb\n\u{fffd}[31mc"
+        );
+        assert_eq!(on(false, true).printable("\u{1b}[31mno\u{1b}[0m"), "\u{1b}[31mno\u{1b}[0m");
+        let json = json!({ "text": "a\u{7f}\u{9b}" });
+        let printed = on(true, false).printable(&json.to_string());
+        assert!(printed.is_ascii() && !printed.contains('\u{7f}'), "{printed}");
+        assert_eq!(serde_json::from_str::<Value>(&printed).unwrap(), json);
     }
 }

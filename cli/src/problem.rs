@@ -40,12 +40,15 @@ pub struct Problem {
     pub message: String,
     /// How the program ends.
     pub exit: Exit,
+    /// The ARNs of what was done before it failed.
+    pub done: Vec<String>,
 }
 
 impl Problem {
     /// Something that was refused or failed.
     pub fn new(kind: &str, message: impl Into<String>) -> Self {
-        Self { kind: kind.to_owned(), message: message.into(), exit: Exit::Failed }
+        let (kind, message) = (kind.to_owned(), message.into());
+        Self { kind, message, exit: Exit::Failed, done: Vec::new() }
     }
 
     /// Something that is wrong with the command line.
@@ -56,6 +59,11 @@ impl Problem {
     /// Something that may succeed later.
     pub fn later(kind: &str, message: impl Into<String>) -> Self {
         Self { exit: Exit::Later, ..Self::new(kind, message) }
+    }
+
+    /// Whether a document of IAM cannot be worked on; all other documents may be sound.
+    pub fn is_malformed_document(&self) -> bool {
+        self.kind == "malformed_document"
     }
 }
 

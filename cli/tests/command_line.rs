@@ -137,17 +137,34 @@ fn a_bad_gate_fails_the_check_with_a_remedy() {
     assert_eq!(json["targets"][0]["findings"][0]["severity"], "error");
 }
 
+/// The environment of an administrator of the account at this endpoint.
+fn administrator(endpoint: &str) -> [(&str, &str); 4] {
+    [
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ENDPOINT_URL", endpoint),
+    ]
+}
+
 /// Runs `gate check` against an account with these trust policies.
 #[track_caller]
 fn check_stack(code: i32, name: &str, roles: &[(&str, Option<&str>)]) -> String {
     let endpoint = fake::account(roles);
-    let environment = [
-        ("AWS_ACCESS_KEY_ID", "test"),
-        ("AWS_SECRET_ACCESS_KEY", "test"),
-        ("AWS_REGION", "us-east-1"),
-        ("AWS_ENDPOINT_URL", &endpoint),
-    ];
-    Home::new(name).expect_with(code, &["gate", "check"], "", &environment)
+    Home::new(name).expect_with(code, &["gate", "check"], "", &administrator(&endpoint))
+}
+
+#[test]
+fn a_version_that_goes_away_or_cannot_be_read_hides_no_other() {
+    let gate = std::fs::read_to_string(example("gate.json")).unwrap();
+    let wider = gate.replace("198.51.100.10/32\"", "198.51.100.10/32\", \"203.0.113.9/32\"");
+    let versions = [("v1", None), ("v2", Some(&*gate)), ("v3", Some("[7")), ("v4", Some(&*wider))];
+    let endpoint = fake::policy(&versions);
+    let printed =
+        Home::new("versions").expect_with(0, &["versions"], "", &administrator(&endpoint));
+    assert!(!printed.contains("v1 "), "{printed}");
+    assert!(printed.contains("not read: "), "{printed}");
+    assert!(printed.contains("+ 203.0.113.9/32") && printed.contains("the oldest"), "{printed}");
 }
 
 #[test]
@@ -167,10 +184,68 @@ fn a_check_of_a_stack_passes_only_what_it_read() {
 #[test]
 fn a_gate_is_printed_as_it_would_be_made() {
     let home = Home::new("print");
-    let printed = home.expect(0, &["gate", "create", "--cidr", "198.51.100.10", "--print"], "");
+    let made = home.run(&["gate", "create", "--cidr", "198.51.100.10", "--print"], "", &[]);
     let example: Value =
         serde_json::from_str(&std::fs::read_to_string(example("gate.json")).unwrap()).unwrap();
-    assert_eq!(serde_json::from_str::<Value>(&printed).unwrap(), example);
+    assert_eq!(serde_json::from_slice::<Value>(&made.stdout).unwrap(), example);
+    let warnings = String::from_utf8(made.stderr).unwrap();
+    assert!(warnings.contains("warning: not_public: `198.51.100.10/32`"), "{warnings}");
+    let halves = ["gate", "create", "--print", "--cidr", "0.0.0.0/2", "--cidr", "64.0.0.0/2"];
+    assert!(home.expect(2, &halves, "").contains("half of all addresses"));
+}
+
+#[test]
+fn a_wrong_command_line_is_json_too_where_that_is_asked_for() {
+    let home = Home::new("json");
+    for arguments in [&["--json", "revoke"][..], &["add", "--for", "soon", "--json"]] {
+        let printed: Value = serde_json::from_str(&home.expect(2, arguments, "")).unwrap();
+        assert_eq!(printed["error"], "usage");
+        assert!(!printed["message"].as_str().unwrap().contains("Usage"), "{printed}");
+    }
+    let printed = home.expect(0, &["--json", "completions", "bash"], "");
+    let printed: Value = serde_json::from_str(&printed).unwrap();
+    assert!(printed["script"].as_str().unwrap().contains("rollback"));
+    let printed = home.expect(0, &["--json", "watch", "--print-unit", "systemd"], "");
+    let printed: Value = serde_json::from_str(&printed).unwrap();
+    assert!(printed["unit"].as_str().unwrap().contains("ExecStart="), "{printed}");
+}
+
+#[test]
+fn what_a_policy_holds_commands_no_terminal() {
+    let home = Home::new("escape");
+    let path = home.0.join("escape.json").display().to_string();
+    let text = std::fs::read_to_string(example("gate.json")).unwrap();
+    std::fs::write(&path, text.replace("198.51.100.10/32", "\\u001b[2Koffice\\u009b1A")).unwrap();
+    for json in
+        [&["gate", "check", "--file", &path][..], &["--json", "gate", "check", "--file", &path]]
+    {
+        let printed = home.expect(0, json, "");
+        assert!(printed.contains("office"), "{printed}");
+        let commands: Vec<char> =
+            printed.chars().filter(|c| c.is_control() && *c != '\n').collect();
+        assert_eq!(commands, [], "{printed:?}");
+    }
+}
+
+#[test]
+fn a_bookmark_that_cannot_be_kept_leaves_no_key_behind() {
+    let home = Home::new("full");
+    // A folder is where the file is to be.
+    let folder = home.0.join(".config/ip-gate/bookmark.json");
+    std::fs::create_dir_all(folder.join("x")).unwrap();
+    let bookmark = format!("http://127.0.0.1:9/gate/#key={KEY}\n");
+    home.expect(1, &["login", "--no-check"], &bookmark);
+    let files = std::fs::read_dir(folder.parent().unwrap()).unwrap();
+    assert_eq!(files.count(), 1);
+}
+
+#[test]
+fn login_says_when_the_environment_comes_first() {
+    let home = Home::new("first");
+    let bookmark = format!("http://127.0.0.1:9/gate/#key={KEY}\n");
+    let environment = [("IP_GATE_BOOKMARK", bookmark.as_str())];
+    let printed = home.expect_with(0, &["login", "--no-check"], &bookmark, &environment);
+    assert!(printed.contains("the environment names a gate too"), "{printed}");
 }
 
 #[cfg(unix)]
@@ -225,12 +300,7 @@ fn without_credentials_one_line_says_what_to_do() {
 #[test]
 fn without_a_connection_to_aws_it_ends_with_3() {
     let home = Home::new("connection");
-    let environment = [
-        ("AWS_ACCESS_KEY_ID", "test"),
-        ("AWS_SECRET_ACCESS_KEY", "test"),
-        ("AWS_REGION", "us-east-1"),
-        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
-    ];
+    let environment = administrator("http://127.0.0.1:9");
     let printed = home.expect_with(3, &["entries"], "", &environment);
     assert_eq!(printed.trim().lines().count(), 1, "{printed}");
     assert!(printed.contains("check the connection"), "{printed}");

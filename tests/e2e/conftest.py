@@ -17,8 +17,9 @@ sys.path.insert(0, str(ROOT / "local"))
 import package  # noqa: E402
 from account import Account  # noqa: E402
 from browser import start_browser  # noqa: E402
-from command import binary  # noqa: E402
+from command import Program, binary  # noqa: E402
 from emulator import ACCOUNT, POLICY_ARN, Stack  # noqa: E402
+from home import Home  # noqa: E402
 from proxy import Proxy  # noqa: E402
 
 SECOND_ARN = f"arn:aws:iam::{ACCOUNT}:policy/team/a/second-gate"
@@ -73,7 +74,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def archive(tmp_path_factory):
-    """The package that `PACKAGE` names, for a release; otherwise one whose program is built within a minute."""
+    """The package that `PACKAGE` names, for a release; otherwise one with the program that the tests have."""
     if given := os.environ.get("PACKAGE"):
         return pathlib.Path(given).resolve()
     return package.package(tmp_path_factory.mktemp("made") / "dist", binary())
@@ -192,3 +193,30 @@ def open_browser(tmp_path):
     yield start
     for browser in browsers:
         browser.quit()
+
+
+@pytest.fixture(scope="session")
+def program():
+    return binary()
+
+
+@pytest.fixture
+def admin(stack, program, tmp_path):
+    """The program in the hands of an administrator."""
+    return Program(program, {**stack.environment(), "HOME": str(tmp_path)})
+
+
+@pytest.fixture
+def home(stack):
+    urls = [stack.local_url(stack.outputs[name]) for name in ("AddUrl", "DualStackAddUrl")]
+    with Home(stack.endpoint, "127.0.0.2", *urls) as home:
+        yield home
+
+
+@pytest.fixture
+def member(stack, account, home, program, tmp_path):
+    """The program in the hands of the member alice, who has no AWS credentials."""
+    member = Program(program, {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"})
+    page = home.url(stack.local_url(stack.outputs["PageUrl"]))
+    member.bookmark = f"{page}#key={stack.member_key}"
+    return member

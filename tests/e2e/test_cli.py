@@ -5,49 +5,12 @@ import re
 import signal
 import stat
 import time
-import urllib.parse
 
-import pytest
-
-from command import Program, binary
 from conftest import OFFICE, SECOND_ARN
 from emulator import POLICY_ARN
-from home import Home
 from tools import ROOT
 
 DENY_OFFICE = str(ROOT / "examples" / "policies" / "deny-office.json")
-
-
-@pytest.fixture(scope="session")
-def program():
-    return binary()
-
-
-@pytest.fixture
-def admin(stack, program, tmp_path):
-    """The program in the hands of an administrator."""
-    return Program(program, {**stack.environment(), "HOME": str(tmp_path)})
-
-
-@pytest.fixture
-def home(stack):
-    with Home(stack.endpoint, "127.0.0.2") as home:
-        yield home
-
-
-@pytest.fixture
-def member(stack, account, home, program, tmp_path):
-    """The program in the hands of the member alice, who has no AWS credentials."""
-    member = Program(program, {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"})
-    page = home.url(stack.local_url(stack.outputs["PageUrl"]))
-    member.bookmark = f"{page}#key={stack.member_key}"
-    return member
-
-
-def dual_stack_api(stack):
-    """The name of the API that answers by IPv6 as well."""
-    url = stack.local_url(stack.outputs["DualStackAddUrl"])
-    return urllib.parse.urlsplit(url).hostname.partition(".")[0]
 
 
 def key_of(printed):
@@ -193,6 +156,24 @@ def test_a_lifted_gate_closes_by_itself(stack, account, user, admin):
     admin.check("gate-lift")
 
 
+def test_the_last_lift_decides_when_the_gate_closes(stack, account, user, admin):
+    admin("baseline", "save", "--arn", POLICY_ARN)
+    before = account.default(POLICY_ARN)
+    lift = ("--json", "gate", "lift", "--arn", POLICY_ARN, "--hours")
+    admin(*lift, "5")
+    told = json.loads(admin(*lift, "1"))
+    condition = account.document(POLICY_ARN)["Statement"][0]["Condition"]
+    assert condition["DateGreaterThan"]["aws:CurrentTime"] == told["until"]
+    assert account.signed_status(user, "127.0.0.9") == 200
+    assert told["before"] == before, "not the version that is lifted as well"
+    admin(*told["close_command"].split()[1:])
+    assert account.signed_status(user, "127.0.0.9") == 403
+    # Where every other version is gone, only a reset closes the gate.
+    admin(*lift, "5")
+    account.prune(POLICY_ARN)
+    assert json.loads(admin(*lift, "1"))["close_command"] == "ip-gate reset"
+
+
 def test_the_check_knows_where_a_gate_is_in_use(stack, account, user, admin):
     def rules(status):
         checked = json.loads(admin("--json", "gate", "check", expect=status))
@@ -268,7 +249,7 @@ def test_a_member_uses_every_command(stack, account, home, member, tmp_path):
 
 
 def test_both_addresses_of_a_home_are_added(stack, account, home, member):
-    home.addresses[dual_stack_api(stack)] = "2a05:d018::7"
+    home.addresses[home.dual_stack_api] = "2a05:d018::7"
     member("login", stdin=member.bookmark)
     answers = json.loads(member("--json", "add"))["answers"]
     assert [answer["network"] for answer in answers] == ["127.0.0.2/32", "2a05:d018::/64"]
@@ -280,7 +261,7 @@ def test_both_addresses_of_a_home_are_added(stack, account, home, member):
 
 
 def test_one_network_without_an_answer_hides_nothing_of_the_other(stack, account, home, member):
-    ipv6 = dual_stack_api(stack)
+    ipv6 = home.dual_stack_api
     home.addresses[ipv6] = "2a05:d018::7"
     member("login", stdin=member.bookmark)
     member("add")
@@ -323,7 +304,7 @@ def test_watch_asks_only_when_the_address_changes(stack, account, home, member):
 
 
 def test_watch_keeps_one_network_in_while_the_other_is_refused(stack, account, home, member):
-    ipv6 = dual_stack_api(stack)
+    ipv6 = home.dual_stack_api
     home.addresses[ipv6] = "2a05:d018::7"
     home.refusals[ipv6] = (409, {"error": "policy_full", "message": "the policy is full"})
     member("login", stdin=member.bookmark)
@@ -338,6 +319,23 @@ def test_watch_keeps_one_network_in_while_the_other_is_refused(stack, account, h
         home.refusals.clear()
         watch.wait_for("added 2a05:d018::/64", 20)
     member.check("watch-refused")
+
+
+def test_watch_is_quiet_while_an_entry_is_not_renewed_yet(account, home, member):
+    """With a cutoff an entry keeps its end until its last minute."""
+    member("login", stdin=member.bookmark)
+    ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 14))
+    told = {"status": "already_allowed", "network": "127.0.0.2/32", "ends": ends}
+    for api in home.apis:
+        home.refusals[api] = (200, told)
+    before = len(home.seen)
+    with member.start("watch", "--every", "1") as watch:
+        watch.wait_for(f"already allowed 127.0.0.2/32, until {ends}")
+        assert watch.is_quiet(12), "nothing has changed"
+        posts = [line for line in home.seen[before:] if line.startswith("POST")]
+        assert len(posts) >= 3, "it asked again before the end"
+        home.refusals.clear()
+        watch.wait_for("added 127.0.0.2/32", 20)
 
 
 def test_units_start_watch_when_its_user_logs_in(member):

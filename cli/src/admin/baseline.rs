@@ -39,7 +39,11 @@ impl Difference {
 pub async fn show(stack: &Stack, arn: &Arn, output: Output) -> Outcome {
     let target = stack.target(arn)?;
     let object = target.baseline_object();
-    let text = stack.object(&object).await?.ok_or_else(|| {
+    let stored = {
+        let _progress = output.progress("reading the baseline");
+        stack.object(&object).await?
+    };
+    let text = stored.ok_or_else(|| {
         Problem::new(
             "no_baseline",
             format!(
@@ -73,7 +77,8 @@ async fn ask(
 /// Tells whether a document could be saved.
 pub async fn check(stack: &Stack, candidate: &Candidate, output: Output) -> Outcome {
     let found = ask(stack, candidate, output).await?;
-    output.answer(&found.json, || lines(&found.read, output));
+    let stored = stack.object(&found.read.object).await?;
+    output.answer(&found.json, || lines(&found.read, stored.is_some(), output));
     Ok(Exit::Done)
 }
 
@@ -81,33 +86,52 @@ pub async fn check(stack: &Stack, candidate: &Candidate, output: Output) -> Outc
 pub async fn save(stack: &Stack, candidate: &Candidate, yes: bool, output: Output) -> Outcome {
     let found = ask(stack, candidate, output).await?;
     let Verdict { object, document, replaces, .. } = &found.read;
-    if !output.json {
-        lines(&found.read, output).iter().for_each(|line| output.line(line));
+    let is_stored = stack.object(object).await?.is_some();
+    let differs = replaces.as_ref().map_or(is_stored, Difference::differs);
+    let asks = differs && !yes;
+    for line in lines(&found.read, is_stored, output) {
+        match output.json {
+            false => output.line(line),
+            // Nobody says yes to what they have not seen.
+            true if asks => output.hint(line),
+            true => {}
+        }
     }
-    let differs = replaces.as_ref().is_some_and(Difference::differs);
-    if differs && !yes && !output.confirm("Every reset goes back to this from now on. Save it?")? {
+    if asks && !output.confirm("Every reset goes back to this from now on. Save it?")? {
         return Err(Problem::new("not_saved", "nothing was saved"));
     }
-    stack.put(object, document.clone()).await?;
+    {
+        let _progress = output.progress("saving");
+        stack.put(object, document.clone()).await?;
+    }
     let place = format!("s3://{}/{object}", stack.bucket()?);
     let mut answer = found.json.clone();
     if let Some(answer) = answer.as_object_mut() {
         answer.insert("status".to_owned(), "saved".into());
     }
     output.answer(&answer, || {
-        vec![format!("saved as {place}; the one before is kept as an older version of the object")]
+        let before = match is_stored {
+            true => "; the one before is kept as an older version of the object",
+            false => "",
+        };
+        vec![format!("saved as {place}{before}")]
     });
     Ok(Exit::Done)
 }
 
-fn lines(found: &Verdict, output: Output) -> Vec<String> {
+fn lines(found: &Verdict, is_stored: bool, output: Output) -> Vec<String> {
     let mut lines = vec![format!("entries: {}", found.entries.join(" "))];
     if !found.unparsed.is_empty() {
         let text = format!("no networks, so they let nobody in: {}", found.unparsed.join(" "));
         lines.push(output.paint(Tone::Warning, &text));
     }
     let Some(replaces) = &found.replaces else {
-        lines.push("there was no baseline before".to_owned());
+        lines.push(if is_stored {
+            let text = "the baseline that is stored cannot be read, so nobody knows what differs: see `ip-gate baseline show`";
+            output.paint(Tone::Warning, text)
+        } else {
+            "there was no baseline before".to_owned()
+        });
         return lines;
     };
     lines.extend(replaces.added.iter().map(|entry| format!("  added {entry}")));

@@ -15,6 +15,13 @@ pub struct Listing {
     pub targets: Vec<TargetListing>,
 }
 
+impl Listing {
+    /// The list of the target with this ARN.
+    pub fn target(&self, arn: &str) -> Option<&TargetListing> {
+        self.targets.iter().find(|target| target.arn == arn)
+    }
+}
+
 /// The list of one target.
 #[derive(Clone, Debug, Deserialize)]
 pub struct TargetListing {
@@ -44,14 +51,16 @@ pub struct Entry {
 }
 
 /// Asks reset-policy for all lists.
-pub async fn ask(stack: &Stack, output: Output) -> Result<Answer<Listing>, Problem> {
-    let _progress = output.progress("listing");
+pub async fn ask(stack: &Stack) -> Result<Answer<Listing>, Problem> {
     stack.invoke(&json!({ "list": true })).await
 }
 
 /// Shows all lists.
 pub async fn run(stack: &Stack, output: Output) -> Outcome {
-    let listing = ask(stack, output).await?;
+    let listing = {
+        let _progress = output.progress("listing");
+        ask(stack).await?
+    };
     output.answer(&listing.json, || {
         let targets = listing.read.targets.iter();
         targets.flat_map(|target| lines(target, output)).collect()

@@ -1,10 +1,10 @@
 //! The check of a gate: reads the documents, and where they are in use. The rules are in the pure
 //! crate.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use allowlist::gate_check::{Attachments, Facts, Finding, Severity, check, passes};
+use allowlist::gate_check::{Administrators, Attachments, Facts, Finding, Severity, check, passes};
 use allowlist::{Document, Network, Target, TargetKind};
 use serde_json::{Value, json};
 
@@ -15,9 +15,6 @@ use crate::aws::iam::Entities;
 use crate::aws::stack::Stack;
 use crate::output::{Output, Tone};
 use crate::problem::{Exit, Outcome, Problem};
-
-/// The kind of the problem, and the name of the rule.
-const MALFORMED: &str = "malformed_document";
 
 /// What was found in one document.
 pub struct DocumentCheck {
@@ -33,7 +30,7 @@ pub struct DocumentCheck {
 impl DocumentCheck {
     /// Of a document that was not checked by the rules.
     fn without_document(name: &str, problem: Problem) -> Self {
-        let is_malformed = problem.kind == MALFORMED;
+        let is_malformed = problem.is_malformed_document();
         let finding = if is_malformed { malformed(&problem) } else { unreadable(&problem) };
         Self {
             name: name.to_owned(),
@@ -74,8 +71,7 @@ pub async fn stack(stack: &Stack, arn: &Arn, output: Output) -> Outcome {
     }
     let checked = {
         let _progress = output.progress("checking");
-        // Without the right to invoke the function every entry counts as permanent.
-        let listing = entries::ask(stack, output).await.ok();
+        let listing = entries::ask(stack).await;
         all(stack, &targets, listing.as_ref().map(|listing| &listing.read)).await
     };
     if let Some(problem) = nothing_read(&checked) {
@@ -95,12 +91,12 @@ fn nothing_read(checked: &[DocumentCheck]) -> Option<&Problem> {
 pub async fn all(
     stack: &Stack,
     targets: &[Target],
-    listing: Option<&Listing>,
+    listing: Result<&Listing, &Problem>,
 ) -> Vec<DocumentCheck> {
+    let usage = Usage::find(stack).await;
     let mut checked = Vec::new();
     for target in targets {
-        let granted = listing.map(|listing| granted(listing, target.arn()));
-        let found = one(stack, target, granted.unwrap_or_default()).await;
+        let found = one(stack, target, listing, &usage).await;
         checked.push(
             found.unwrap_or_else(|problem| DocumentCheck::without_document(target.arn(), problem)),
         );
@@ -110,7 +106,7 @@ pub async fn all(
 
 fn malformed(problem: &Problem) -> Finding {
     Finding {
-        rule: MALFORMED,
+        rule: "malformed_document",
         severity: Severity::Error,
         statement: None,
         reason: problem.message.clone(),
@@ -120,19 +116,23 @@ fn malformed(problem: &Problem) -> Finding {
 }
 
 fn unreadable(problem: &Problem) -> Finding {
+    let remedy = "check it with the credentials of its own account, or with `--file`";
+    not_checked(Severity::Warning, "the document was not read", problem, remedy)
+}
+
+fn not_checked(severity: Severity, what: &str, problem: &Problem, remedy: &str) -> Finding {
     Finding {
         rule: "not_checked",
-        severity: Severity::Warning,
+        severity,
         statement: None,
-        reason: format!("the document was not read: {problem}"),
-        remedy: "check it with the credentials of its own account, or with `--file`".to_owned(),
+        reason: format!("{what}: {problem}"),
+        remedy: remedy.to_owned(),
     }
 }
 
 /// The networks that were granted for a time.
 fn granted(listing: &Listing, arn: &str) -> Vec<Network> {
-    let target = listing.targets.iter().find(|target| target.arn == arn);
-    let entries = target.map(|target| target.entries.as_slice());
+    let entries = listing.target(arn).map(|target| target.entries.as_slice());
     let granted = entries.unwrap_or_default().iter();
     let granted = granted.filter(|entry| entry.standing == "granted");
     granted.filter_map(|entry| entry.entry.parse().ok()).collect()
@@ -141,16 +141,19 @@ fn granted(listing: &Listing, arn: &str) -> Vec<Network> {
 async fn one(
     stack: &Stack,
     target: &Target,
-    granted: Vec<Network>,
+    listing: Result<&Listing, &Problem>,
+    usage: &Usage,
 ) -> Result<DocumentCheck, Problem> {
     let (document, version) = stack.aws.iam.in_force(target).await?;
-    let attachments = match target.kind() {
-        TargetKind::Policy => attachments(stack, target).await,
-        TargetKind::Role => Ok(None),
-    };
-    let (attachments, problem) = match attachments {
-        Ok(attachments) => (attachments, None),
-        Err(problem) => (None, Some(problem)),
+    let mut unknown = Vec::new();
+    let granted = match listing {
+        Ok(listing) => granted(listing, target.arn()),
+        Err(problem) => {
+            let what = "it is not known which entries are temporary, so all count as permanent";
+            let remedy = "make `ip-gate entries` work, and check again";
+            unknown.push(not_checked(Severity::Note, what, problem, remedy));
+            Vec::new()
+        }
     };
     let facts = Facts {
         kind: target.kind(),
@@ -158,18 +161,11 @@ async fn one(
         limit: stack.limit(target.kind()),
         now: now(),
         granted,
-        attachments,
+        attachments: usage.attachments(target, &mut unknown),
     };
     let mut findings = check(&document, &facts);
-    if let Some(problem) = problem {
-        findings.push(Finding {
-            reason: format!("it is not known where the policy is in use: {problem}"),
-            remedy: "allow `iam:ListEntitiesForPolicy` and `iam:GetGroup`, and check again"
-                .to_owned(),
-            ..unreadable(&problem)
-        });
-        findings.sort_by_key(|finding| finding.severity);
-    }
+    findings.extend(unknown);
+    findings.sort_by_key(|finding| finding.severity);
     Ok(DocumentCheck {
         name: target.arn().to_owned(),
         version: version.map(String::from),
@@ -178,43 +174,94 @@ async fn one(
     })
 }
 
-async fn attachments(stack: &Stack, target: &Target) -> Result<Option<Attachments>, Problem> {
-    let iam = &stack.aws.iam;
-    let attached = iam.entities(target.arn(), false).await?;
-    let bound = iam.entities(target.arn(), true).await?;
-    let roles = stack.output("FunctionRoles")?.split(',');
-    let name = |arn: &str| arn.rsplit('/').next().unwrap_or(arn).to_owned();
-    let outside = administrators_outside(stack, target, &attached).await;
-    let Entities { users, groups, roles: attached_roles } = attached;
-    Ok(Some(Attachments {
-        users,
-        groups,
-        roles: attached_roles,
-        boundary_of: bound.roles,
-        function_roles: roles.map(name).collect(),
-        // Only the rule about a way in needs them.
-        administrators_outside: outside.ok(),
-    }))
+/// Where the policies of the stack are in use, and who could mend them.
+struct Usage {
+    policies: BTreeMap<String, Result<InUse, Problem>>,
+    administrators: Result<Administrators, Problem>,
+    function_roles: Vec<String>,
 }
 
-/// Users and roles with the policy AdministratorAccess that the gate does not guard.
-async fn administrators_outside(
+/// Where one policy is in use.
+struct InUse {
+    attached: Entities,
+    /// The roles whose permissions boundary it is.
+    boundary_of: Vec<String>,
+}
+
+impl Usage {
+    async fn find(stack: &Stack) -> Self {
+        let iam = &stack.aws.iam;
+        let mut policies = BTreeMap::new();
+        for target in stack.targets().unwrap_or_default() {
+            if target.kind() == TargetKind::Policy {
+                let in_use = async {
+                    let attached = iam.entities(target.arn(), false).await?;
+                    let bound = iam.entities(target.arn(), true).await?;
+                    Ok(InUse { attached, boundary_of: bound.roles })
+                };
+                policies.insert(target.arn().to_owned(), in_use.await);
+            }
+        }
+        let administrators = administrators(stack, &policies).await;
+        let name = |arn: &str| arn.rsplit('/').next().unwrap_or(arn).to_owned();
+        let roles = stack.output("FunctionRoles").unwrap_or_default();
+        let function_roles = roles.split(',').map(name).collect();
+        Self { policies, administrators, function_roles }
+    }
+
+    /// Where a policy is in use, as far as that is known; what is not is told as findings.
+    fn attachments(&self, target: &Target, unknown: &mut Vec<Finding>) -> Option<Attachments> {
+        let remedy = "allow `iam:ListEntitiesForPolicy` and `iam:GetGroup`, and check again";
+        let mut tell = |what: &str, problem: &Problem| {
+            unknown.push(not_checked(Severity::Warning, what, problem, remedy));
+        };
+        let InUse { attached, boundary_of } = match self.policies.get(target.arn())? {
+            Ok(in_use) => in_use,
+            Err(problem) => {
+                tell("it is not known where the policy is in use", problem);
+                return None;
+            }
+        };
+        if let Err(problem) = &self.administrators {
+            tell("it is not known who could mend the gate when its list is wrong", problem);
+        }
+        let Entities { users, groups, roles } = attached.clone();
+        Some(Attachments {
+            users,
+            groups,
+            roles,
+            boundary_of: boundary_of.clone(),
+            function_roles: self.function_roles.clone(),
+            administrators: self.administrators.as_ref().ok().cloned(),
+        })
+    }
+}
+
+/// Users and roles with the policy AdministratorAccess, and those of them that no gate of the stack guards.
+async fn administrators(
     stack: &Stack,
-    target: &Target,
-    attached: &Entities,
-) -> Result<Vec<String>, Problem> {
+    policies: &BTreeMap<String, Result<InUse, Problem>>,
+) -> Result<Administrators, Problem> {
+    let Some(arn) = policies.keys().next() else {
+        return Ok(Administrators::default());
+    };
     let iam = &stack.aws.iam;
-    let partition = target.arn().split(':').nth(1).unwrap_or("aws");
+    let partition = arn.split(':').nth(1).unwrap_or("aws");
     let policy = format!("arn:{partition}:iam::aws:policy/AdministratorAccess");
-    let administrators = iam.entities(&policy, false).await?;
-    let mut guarded: BTreeSet<String> = attached.users.iter().cloned().collect();
-    guarded.extend(iam.users_of(&attached.groups).await?);
-    let mut users: BTreeSet<String> = administrators.users.into_iter().collect();
-    users.extend(iam.users_of(&administrators.groups).await?);
-    let roles = administrators.roles.into_iter();
-    let roles = roles.filter(|role| !attached.roles.contains(role));
-    let users = users.into_iter().filter(|user| !guarded.contains(user));
-    Ok(users.chain(roles).collect())
+    let all = iam.entities(&policy, false).await?;
+    let mut users: BTreeSet<String> = all.users.into_iter().collect();
+    users.extend(iam.users_of(&all.groups).await?);
+    let mut guarded_users = BTreeSet::new();
+    let mut guarded_roles = BTreeSet::new();
+    for in_use in policies.values().flatten() {
+        guarded_users.extend(in_use.attached.users.iter().cloned());
+        guarded_users.extend(iam.users_of(&in_use.attached.groups).await?);
+        guarded_roles.extend(in_use.attached.roles.iter().cloned());
+    }
+    let count = users.len() + all.roles.len();
+    let users = users.into_iter().filter(|user| !guarded_users.contains(user));
+    let roles = all.roles.into_iter().filter(|role| !guarded_roles.contains(role));
+    Ok(Administrators { count, outside: users.chain(roles).collect() })
 }
 
 fn show(checked: &[DocumentCheck], output: Output) -> Exit {
@@ -276,9 +323,10 @@ mod tests {
 
     #[test]
     fn a_malformed_document_is_an_error_and_was_read() {
-        let problem = Problem::new(MALFORMED, "the document cannot be worked on");
+        let problem = Problem::new("malformed_document", "the document cannot be worked on");
         let checked = DocumentCheck::without_document("arn", problem);
-        assert_eq!((checked.findings[0].rule, passes(&checked.findings)), (MALFORMED, false));
+        let finding = &checked.findings[0];
+        assert_eq!((finding.rule, finding.severity), ("malformed_document", Severity::Error));
         assert_eq!(nothing_read(&[checked]), None);
     }
 

@@ -1,9 +1,11 @@
 //! Makes a gate for administrators who have none yet. The stack never owns the policy, because then
 //! CloudFormation and the functions would both write it.
 
+use allowlist::gate_check::{Facts, Finding, Severity, check};
 use allowlist::new_gate::NewGate;
 use serde_json::{Value, json};
 
+use super::now;
 use crate::args::{GateCreate, Place};
 use crate::aws::Aws;
 use crate::output::Output;
@@ -19,6 +21,18 @@ pub async fn run(arguments: &GateCreate, place: &Place, output: Output) -> Outco
         region: arguments.vpc_region.clone(),
     };
     let document = gate.document().map_err(|error| Problem::usage(error.to_string()))?;
+    let mut findings = check(&document, &Facts::of_file(now()));
+    if let Some(error) = findings.iter().find(|finding| finding.severity == Severity::Error) {
+        return Err(Problem::usage(format!("{}: {}", error.reason, error.remedy)));
+    }
+    findings.retain(|finding| finding.severity == Severity::Warning);
+    // A flag of this command was the answer to these.
+    findings.retain(|finding| !(arguments.refuse_services && finding.rule == "services_refused"));
+    if !output.json {
+        for Finding { rule, reason, remedy, .. } in &findings {
+            output.hint(format!("warning: {rule}: {reason}; to do: {remedy}"));
+        }
+    }
     if arguments.print {
         let pretty = serde_json::to_string_pretty(document.json()).unwrap_or_default();
         output.answer(document.json(), || vec![pretty]);
@@ -30,7 +44,10 @@ pub async fn run(arguments: &GateCreate, place: &Place, output: Output) -> Outco
         iam.create_policy(&arguments.name, &arguments.path, &document).await?
     };
     let document: &Value = document.json();
-    output.answer(&json!({ "status": "created", "arn": arn, "document": document }), || {
+    let answer = json!({
+        "status": "created", "arn": arn, "document": document, "warnings": findings,
+    });
+    output.answer(&answer, || {
         let text = format!(
             "{arn}
 

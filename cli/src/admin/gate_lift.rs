@@ -1,8 +1,8 @@
 //! Lifts the gate for a while, with the administrator's own rights, as an edit in the console would.
 
-use allowlist::TargetKind;
-use allowlist::new_gate::lift;
+use allowlist::new_gate::{is_lifted, lift};
 use allowlist::time::rfc3339;
+use allowlist::{Document, Target, TargetKind, VersionId};
 use serde_json::json;
 
 use super::now;
@@ -26,22 +26,53 @@ pub async fn run(stack: &Stack, hours: f64, arn: &Arn, output: Output) -> Outcom
         return Err(Problem::usage("a trust policy cannot be lifted: name a managed policy"));
     }
     let progress = output.progress("lifting the gate");
-    let (document, before) = stack.aws.iam.in_force(&target).await?;
+    let (document, in_force) = stack.aws.iam.in_force(&target).await?;
+    let closed = closed_version(stack, &target, &document, in_force).await?;
     let until = now() + (hours * 3600.0).ceil() as i64;
     let lifted = lift(&document, &stack.sids(), until)?;
     let version = stack.aws.iam.create_version(target.arn(), &lifted).await?;
     drop(progress);
-    let (until, before) = (rfc3339(until), before.map(String::from).unwrap_or_default());
+    let until = rfc3339(until);
+    let (who_stays, sooner) = match closed {
+        Some(closed) => {
+            ("with everybody who is in", format!("ip-gate rollback {closed} --arn {target}"))
+        }
+        None => ("without the temporary entries", "ip-gate reset".to_owned()),
+    };
     let answer = json!({
-        "status": "lifted", "arn": target.arn(), "version": version, "until": until, "before": before,
+        "status": "lifted", "arn": target.arn(), "version": version, "until": until, "before": closed,
+        "close_command": sooner,
     });
     output.answer(&answer, || {
         vec![
             format!("{version} lets everybody through until {until}, and denies again by itself after that."),
-            "Members may add their addresses meanwhile. To close it sooner, with everybody who is in:".to_owned(),
-            format!("  ip-gate rollback {before} --arn {target}"),
+            format!("Members may add their addresses meanwhile. To close it sooner, {who_stays}:"),
+            format!("  {sooner}"),
             "The next reset closes it too, and takes the condition out of the document.".to_owned(),
         ]
     });
     Ok(Exit::Done)
+}
+
+/// The newest version in which the gate is not lifted: going back to it closes the gate. `None` if there is none left.
+async fn closed_version(
+    stack: &Stack,
+    target: &Target,
+    document: &Document,
+    in_force: Option<VersionId>,
+) -> Result<Option<VersionId>, Problem> {
+    let (sids, now) = (stack.sids(), now());
+    if !is_lifted(document, &sids, now) {
+        return Ok(in_force);
+    }
+    for version in stack.aws.iam.versions(target.arn()).await?.iter().rev() {
+        match stack.aws.iam.version(target.arn(), version.id).await {
+            Ok(Some(older)) if !is_lifted(&older, &sids, now) => return Ok(Some(version.id)),
+            // No rollback takes a document that cannot be read.
+            Ok(_) => {}
+            Err(problem) if problem.is_malformed_document() => {}
+            Err(problem) => return Err(problem),
+        }
+    }
+    Ok(None)
 }

@@ -100,10 +100,19 @@ pub async fn rotate(stack: &Stack, name: &Member, days: Option<u16>, output: Out
     let ends = old.iter().filter_map(|key| key.file.as_ref().ok());
     let ends: Option<Vec<i64>> = ends.map(|file| file.expires).collect();
     let expires = end(days).or(ends.and_then(|ends| ends.into_iter().max()));
-    give_key(stack, name, expires, output).await?;
-    for key in &old {
-        stack.delete(&key.object).await?;
+    if let Some(end) = expires.filter(|end| *end <= now()) {
+        let end = rfc3339(end);
+        let message =
+            format!("the membership of `{name}` ended on {end}: say --days for a new end");
+        return Err(Problem::new("membership_ended", message));
     }
+    give_key(stack, name, expires, output).await?;
+    delete(stack, &old, output).await.map_err(|problem| {
+        let message = format!(
+            "{problem}. The new key is valid, and old ones still are: run `ip-gate member rotate {name}` again"
+        );
+        Problem { message, ..problem }
+    })?;
     if !output.json {
         output.line(format!("\n{} deleted. The entries of {name} stay.", keys(old.len())));
     }
@@ -115,7 +124,10 @@ async fn give_key(stack: &Stack, name: &Member, expires: Option<i64>, output: Ou
     let bookmark = format!("{}#key={key}", stack.url("PageUrl")?);
     let curl = format!("curl -H 'Authorization: Bearer {key}' {}", stack.url("AddUrl")?);
     let file = MemberFile { name: name.clone(), expires };
-    stack.put(&member_object(&key), file.render()).await?;
+    {
+        let _progress = output.progress("storing the key");
+        stack.put(&member_object(&key), file.render()).await?;
+    }
     let ends = expires.map(rfc3339);
     let answer = json!({
         "status": "added", "member": name, "expires": ends,
@@ -137,6 +149,14 @@ async fn give_key(stack: &Stack, name: &Member, expires: Option<i64>, output: Ou
     Ok(Exit::Done)
 }
 
+async fn delete(stack: &Stack, old: &[&KeyFile], output: Output) -> Result<(), Problem> {
+    let _progress = output.progress("deleting the old keys");
+    for key in old {
+        stack.delete(&key.object).await?;
+    }
+    Ok(())
+}
+
 fn not_a_member(name: &Member) -> Problem {
     Problem::new(
         "not_a_member",
@@ -155,9 +175,7 @@ pub async fn remove(stack: &Stack, name: &Member, entries: bool, output: Output)
     if old.is_empty() && !entries {
         return Err(not_a_member(name));
     }
-    for key in &old {
-        stack.delete(&key.object).await?;
-    }
+    delete(stack, &old, output).await?;
     let revoked = if entries {
         let _progress = output.progress("taking the entries off");
         let event = json!({ "revoke_member": name });

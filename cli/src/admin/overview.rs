@@ -1,14 +1,14 @@
 //! The stack at a glance, and what to look at.
 
-use allowlist::Target;
 use allowlist::gate_check::Severity;
 use allowlist::lease_record::{LEASE_OBJECT, LeaseRecord};
 use allowlist::member_file::MEMBERS;
 use allowlist::time::rfc3339;
+use allowlist::{Document, Target};
 use serde_json::{Value, json};
 
 use super::cuts::Report;
-use super::entries::{self, TargetListing};
+use super::entries::{self, Listing, TargetListing};
 use super::gate_check::{self, DocumentCheck};
 use crate::aws::stack::Stack;
 use crate::output::{Output, Tone};
@@ -18,8 +18,8 @@ use crate::problem::{Exit, Outcome, Problem};
 struct Glance {
     arn: String,
     version: Option<String>,
-    /// Permanent, granted, and added by hand.
-    counts: [usize; 3],
+    /// Permanent, granted, and added by hand; `None` if the entries could not be listed.
+    counts: Option<[usize; 3]>,
     percent_full: Option<usize>,
 }
 
@@ -40,7 +40,7 @@ struct Overview {
 pub async fn run(stack: &Stack, output: Output) -> Outcome {
     let overview = {
         let _progress = output.progress("looking");
-        look(stack, output).await?
+        look(stack).await?
     };
     let alarms = format!(
         "aws cloudwatch describe-alarms --alarm-name-prefix {}- --query 'MetricAlarms[].[AlarmName,StateValue]' --output text",
@@ -75,15 +75,17 @@ pub async fn run(stack: &Stack, output: Output) -> Outcome {
     Ok(Exit::Done)
 }
 
-async fn look(stack: &Stack, output: Output) -> Result<Overview, Problem> {
+async fn look(stack: &Stack) -> Result<Overview, Problem> {
     let targets = stack.targets()?;
-    let listing = entries::ask(stack, output).await?;
+    let listing = entries::ask(stack).await;
+    let listing = listing.as_ref().map(|listing| &listing.read);
     let mut glances = Vec::new();
-    for (target, listed) in targets.iter().zip(&listing.read.targets) {
+    for target in &targets {
+        let listed = listing.ok().and_then(|listing| listing.target(target.arn()));
         glances.push(glance(stack, target, listed).await);
     }
-    let checked = gate_check::all(stack, &targets, Some(&listing.read)).await;
-    let mut look_at = look_at(stack, &listing.read.targets, &checked);
+    let checked = gate_check::all(stack, &targets, listing).await;
+    let mut look_at = look_at(stack, listing, &checked);
     let next = stack.invoke::<Report>(&json!({ "dry_run": true })).await;
     let next_reset = match &next {
         Ok(report) => {
@@ -144,23 +146,25 @@ fn fact(name: &str, value: String) -> Vec<String> {
     vec![name.to_owned(), value]
 }
 
-async fn glance(stack: &Stack, target: &Target, listed: &TargetListing) -> Glance {
-    let count = |standing: &str| {
-        let entries = listed.entries.iter();
-        entries.filter(|entry| entry.standing == standing).count()
-    };
-    let document = stack.aws.iam.in_force(target).await;
+async fn glance(stack: &Stack, target: &Target, listed: Option<&TargetListing>) -> Glance {
+    let counts = listed.map(|listed| {
+        ["permanent", "granted", "by_hand"].map(|standing| {
+            let entries = listed.entries.iter();
+            entries.filter(|entry| entry.standing == standing).count()
+        })
+    });
+    let (document, version) = stack.aws.iam.in_force(target).await.ok().unzip();
     let percent = |size: usize| size * 100 / stack.limit(target.kind()).max(1);
     Glance {
-        arn: listed.arn.clone(),
-        version: listed.version.clone(),
-        counts: [count("permanent"), count("granted"), count("by_hand")],
-        percent_full: document.ok().map(|(document, _)| percent(document.size())),
+        arn: target.arn().to_owned(),
+        version: version.flatten().map(String::from),
+        counts,
+        percent_full: document.map(|document: Document| percent(document.size())),
     }
 }
 
 fn as_json(glance: &Glance) -> Value {
-    let [permanent, granted, by_hand] = glance.counts;
+    let [permanent, granted, by_hand] = glance.counts.map_or([None; 3], |counts| counts.map(Some));
     json!({
         "arn": glance.arn,
         "version": glance.version,
@@ -172,21 +176,26 @@ fn as_json(glance: &Glance) -> Value {
 }
 
 fn describe(glance: &Glance) -> Vec<String> {
-    let [permanent, granted, by_hand] = glance.counts;
+    let entries = match glance.counts {
+        Some([permanent, granted, by_hand]) => {
+            format!("{permanent} permanent, {granted} granted, {by_hand} by hand")
+        }
+        None => "entries not known".to_owned(),
+    };
     let full = match glance.percent_full {
         Some(percent) => format!("{percent} % full"),
         None => "size not known".to_owned(),
     };
     let version = glance.version.as_deref().unwrap_or("trust policy");
-    let text = format!(
-        "{} {version}: {permanent} permanent, {granted} granted, {by_hand} by hand; {full}",
-        glance.arn
-    );
-    fact("target", text)
+    fact("target", format!("{} {version}: {entries}; {full}", glance.arn))
 }
 
 /// What somebody should look at, one line each.
-fn look_at(stack: &Stack, listed: &[TargetListing], checked: &[DocumentCheck]) -> Vec<String> {
+fn look_at(
+    stack: &Stack,
+    listing: Result<&Listing, &Problem>,
+    checked: &[DocumentCheck],
+) -> Vec<String> {
     let mut lines = Vec::new();
     if matches!(stack.parameter("AlarmEmail"), "" | "none") {
         lines.push("nobody is mailed when a reset fails: set AlarmEmail, or subscribe to the output AlarmTopic".to_owned());
@@ -194,7 +203,10 @@ fn look_at(stack: &Stack, listed: &[TargetListing], checked: &[DocumentCheck]) -
     if stack.parameter("OpenAccess") == "true" {
         lines.push("everybody who knows the URL can add an address: OpenAccess is on".to_owned());
     }
-    for target in listed {
+    if let Err(problem) = listing {
+        lines.push(format!("the entries cannot be listed: {problem}"));
+    }
+    for target in listing.map(|listing| listing.targets.as_slice()).unwrap_or_default() {
         if !target.baseline {
             lines.push(format!("{}: no usable baseline: run `ip-gate baseline save`", target.arn));
         }

@@ -60,15 +60,18 @@ impl Iam {
         Ok(found)
     }
 
-    /// The document of a version.
+    /// The document of a version; `None` if it was deleted, as the functions delete old ones.
     ///
     /// # Errors
     /// [`explain`]; what is wrong with the document.
-    pub async fn version(&self, arn: &str, id: VersionId) -> Result<Document, Problem> {
+    pub async fn version(&self, arn: &str, id: VersionId) -> Result<Option<Document>, Problem> {
         let call = self.0.get_policy_version().policy_arn(arn).version_id(id.to_string());
-        let answer = call.send().await.map_err(|error| explain("iam:GetPolicyVersion", error))?;
+        let answer = match call.send().await {
+            Err(error) if code(&error) == "NoSuchEntity" => return Ok(None),
+            answer => answer.map_err(|error| explain("iam:GetPolicyVersion", error))?,
+        };
         let text = answer.policy_version().and_then(|version| version.document());
-        Ok(Document::from_iam(text.unwrap_or_default())?)
+        Ok(Some(Document::from_iam(text.unwrap_or_default())?))
     }
 
     /// The document that is in force, and the id of its version; roles have none.
@@ -81,14 +84,14 @@ impl Iam {
     ) -> Result<(Document, Option<VersionId>), Problem> {
         if target.kind() == TargetKind::Policy {
             let versions = self.versions(target.arn()).await?;
+            let changing = || {
+                let message = format!("`{target}` is being changed: try again");
+                Problem::later("unreachable", message)
+            };
             let default = versions.iter().find(|version| version.is_default);
-            let id = default.map(|version| version.id).ok_or_else(|| {
-                Problem::later(
-                    "unreachable",
-                    format!("`{target}` shows no default version yet: try again"),
-                )
-            })?;
-            return Ok((self.version(target.arn(), id).await?, Some(id)));
+            let id = default.map(|version| version.id).ok_or_else(changing)?;
+            let document = self.version(target.arn(), id).await?.ok_or_else(changing)?;
+            return Ok((document, Some(id)));
         }
         let call = self.0.get_role().role_name(target.name());
         let answer = call.send().await.map_err(|error| explain("iam:GetRole", error))?;

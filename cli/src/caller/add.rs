@@ -13,8 +13,10 @@ pub async fn run(arguments: &Add, output: Output) -> Outcome {
     let mut gate = Gate::load()?;
     let answers = {
         let _progress = output.progress("adding");
-        let ways = gate.ways().await?;
-        on_all(&gate, &ways, arguments).await
+        let (ways, problems) = gate.ways().await?;
+        let mut answers = on_all(&gate, &ways, arguments).await;
+        answers.extend(problems.into_iter().map(Err));
+        answers
     };
     show(answers, output, |answer| output.paint(Tone::Good, &describe(answer)))
 }

@@ -7,7 +7,10 @@ use serde_json::Value;
 
 use super::bookmark::{Bookmark, peer_page};
 use super::client::{Client, Reply, Unreachable};
-use crate::problem::Problem;
+use crate::problem::{Exit, Problem};
+
+/// The kind of the problem that there is no answer.
+const UNREACHABLE: &str = "unreachable";
 
 /// How often a request is tried that the gate could not do at once.
 const TRIES: u64 = 4;
@@ -60,27 +63,28 @@ impl Gate {
         Self { client: Client::new(&bookmark.url), bookmark }
     }
 
-    /// The ways on which this machine reaches the gate, each network once. Learns the other API's address.
+    /// The ways on which this machine reaches the gate, each network once, and what an API refused. Learns the other
+    /// API's address. An API that cannot be reached is no problem while the other one can: few homes have both families.
     ///
     /// # Errors
-    /// If the gate cannot be reached.
-    pub async fn ways(&mut self) -> Result<Vec<Way>, Problem> {
+    /// If there is no way at all.
+    pub async fn ways(&mut self) -> Result<(Vec<Way>, Vec<Problem>), Problem> {
         let known = self.bookmark.peer.clone();
         let known = async {
             match &known {
-                Some(page) => Some(self.client.look(page).await),
+                Some(page) => Some(self.look(page).await),
                 None => None,
             }
         };
-        let (first, mut second) = join(self.client.look(&self.bookmark.url), known).await;
+        let (first, mut second) = join(self.look(&self.bookmark.url), known).await;
         let origin = first.as_ref().ok().and_then(|reply| reply.peer_origin.as_deref());
         let peer = origin.and_then(|origin| peer_page(&self.bookmark.url, origin));
         if let Some(page) = peer.filter(|page| self.bookmark.peer.as_ref() != Some(page)) {
-            second = Some(self.client.look(&page).await);
+            second = Some(self.look(&page).await);
             self.bookmark.peer = Some(page);
         }
         let mut ways: Vec<Way> = Vec::new();
-        let mut reason = None;
+        let mut problems = Vec::new();
         let pages = [Some(&self.bookmark.url), self.bookmark.peer.as_ref()];
         for (page, reply) in pages.into_iter().zip([Some(first), second]) {
             let (Some(page), Some(reply)) = (page, reply) else {
@@ -92,13 +96,18 @@ impl Gate {
                     ways.push(Way { page, network });
                 }
                 Ok(_) => {}
-                Err(problem) => reason = reason.or(Some(problem)),
+                Err(problem) => problems.push(problem),
             }
         }
-        match reason {
-            Some(problem) if ways.is_empty() => Err(problem),
-            _ => Ok(ways),
+        if ways.is_empty() && !problems.is_empty() {
+            return Err(problems.swap_remove(0));
         }
+        problems.retain(|problem| problem.kind != UNREACHABLE);
+        Ok((ways, problems))
+    }
+
+    async fn look(&self, page: &str) -> Result<Reply, Problem> {
+        repeated(|| self.client.look(page)).await
     }
 
     /// One request on one way, repeated if the gate asks for that.
@@ -112,36 +121,41 @@ impl Gate {
         fields: &[(&str, &str)],
     ) -> Result<Answer, Problem> {
         let url = format!("{page}{what}");
-        let mut tried = 1;
-        loop {
-            let reply = self.client.post(&url, &self.bookmark.key, fields).await;
-            let reply = reply.map_err(|error| unreachable(&error))?;
-            if reply.status == 200 && reply.body.is_object() {
-                return Ok(Answer { json: reply.body });
-            }
-            let problem = refused(&reply);
-            if problem.exit != crate::problem::Exit::Later || tried == TRIES {
-                return Err(problem);
-            }
-            let wait = reply.retry_after.unwrap_or(2).clamp(1, 10);
-            tokio::time::sleep(Duration::from_secs(wait)).await;
-            tried += 1;
-        }
+        let reply = repeated(|| self.client.post(&url, &self.bookmark.key, fields)).await?;
+        Ok(Answer { json: reply.body })
     }
 }
 
-fn network(reply: Result<Reply, Unreachable>) -> Result<String, Problem> {
-    let reply = reply.map_err(|error| unreachable(&error))?;
-    let network = reply.body.get("network").and_then(Value::as_str);
-    match network {
-        Some(network) if reply.status == 200 => Ok(network.to_owned()),
-        _ => Err(refused(&reply)),
+/// The reply of success to a request, which is repeated if the gate asks for that.
+async fn repeated<F>(request: impl Fn() -> F) -> Result<Reply, Problem>
+where
+    F: Future<Output = Result<Reply, Unreachable>>,
+{
+    let mut tried = 1;
+    loop {
+        let reply = request().await.map_err(|error| unreachable(&error))?;
+        if reply.status == 200 && reply.body.is_object() {
+            return Ok(reply);
+        }
+        let problem = refused(&reply);
+        if problem.exit != Exit::Later || tried == TRIES {
+            return Err(problem);
+        }
+        let wait = reply.retry_after.unwrap_or(2).clamp(1, 10);
+        tokio::time::sleep(Duration::from_secs(wait)).await;
+        tried += 1;
     }
+}
+
+fn network(reply: Result<Reply, Problem>) -> Result<String, Problem> {
+    let reply = reply?;
+    let network = reply.body.get("network").and_then(Value::as_str);
+    network.map(str::to_owned).ok_or_else(|| refused(&reply))
 }
 
 fn unreachable(error: &Unreachable) -> Problem {
     Problem::later(
-        "unreachable",
+        UNREACHABLE,
         format!("the gate cannot be reached ({error}): check the connection and try again"),
     )
 }
@@ -162,7 +176,6 @@ fn refused(reply: &Reply) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::problem::Exit;
     use serde_json::json;
 
     #[test]

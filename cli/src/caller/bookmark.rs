@@ -7,6 +7,7 @@ use std::fmt;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -88,6 +89,11 @@ impl Bookmark {
             .map_err(|_| unusable(&path, "it is broken: run `ip-gate login` again"))
     }
 
+    /// Whether the environment names a gate, right or wrong.
+    pub fn is_in_environment() -> bool {
+        !matches!(Self::from_environment(|name| std::env::var(name).ok()), Ok(None))
+    }
+
     fn from_environment(
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Option<Self>, Problem> {
@@ -113,15 +119,22 @@ impl Bookmark {
             let mut builder = std::fs::DirBuilder::new();
             builder.recursive(true).mode(0o700).create(folder)?;
             // A new file beside it, so that the old one is whole or gone, and never open to others.
-            let new = path.with_extension(format!("new-{}", std::process::id()));
-            let mut options = std::fs::OpenOptions::new();
-            let mut file = options.write(true).create_new(true).mode(0o600).open(&new)?;
-            file.write_all(serde_json::to_string(self)?.as_bytes())?;
-            file.sync_all()?;
-            std::fs::rename(&new, &path)
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let new = format!("new-{}-{}", std::process::id(), now.as_nanos());
+            let new = path.with_extension(new);
+            let written = self.write(&new).and_then(|()| std::fs::rename(&new, &path));
+            // No half of a key stays behind.
+            written.inspect_err(|_| drop(std::fs::remove_file(&new)))
         };
         write().map_err(|error| unusable(&path, &error.to_string()))?;
         Ok(path)
+    }
+
+    fn write(&self, path: &Path) -> std::io::Result<()> {
+        let mut options = std::fs::OpenOptions::new();
+        let mut file = options.write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(serde_json::to_string(self)?.as_bytes())?;
+        file.sync_all()
     }
 
     /// Deletes the file; `false` if there is none.

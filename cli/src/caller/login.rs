@@ -23,7 +23,7 @@ pub async fn run(arguments: &Login, output: Output) -> Outcome {
     let mut gate = Gate::new(Bookmark::parse(&read()?)?);
     if !arguments.no_check {
         let _progress = output.progress("asking the gate");
-        let ways = gate.ways().await?;
+        let (ways, _) = gate.ways().await?;
         let page = ways.first().map_or(gate.bookmark.url.as_str(), |way| way.page.as_str());
         gate.ask(page, "status", &[]).await?;
     }
@@ -36,6 +36,9 @@ pub async fn run(arguments: &Login, output: Output) -> Outcome {
             "next: `ip-gate add` lets this machine in; `ip-gate watch` keeps it in".to_owned(),
         ]
     });
+    if Bookmark::is_in_environment() {
+        output.hint("warning: the environment names a gate too, and comes first: unset IP_GATE_BOOKMARK, IP_GATE_URL and IP_GATE_KEY to use this bookmark");
+    }
     Ok(Exit::Done)
 }
 

@@ -14,7 +14,7 @@ pub async fn run(arguments: &Remove, output: Output) -> Outcome {
     let mut gate = Gate::load()?;
     let answers = {
         let _progress = output.progress("removing");
-        let ways = gate.ways().await?;
+        let (ways, problems) = gate.ways().await?;
         let first = ways.first().map_or(gate.bookmark.url.as_str(), |way| way.page.as_str());
         match arguments.network {
             Some(network) => {
@@ -22,7 +22,12 @@ pub async fn run(arguments: &Remove, output: Output) -> Outcome {
                 vec![gate.ask(first, "remove", &[("network", &network)]).await]
             }
             None if arguments.all => vec![gate.ask(first, "remove", &[("all", "true")]).await],
-            None => join_all(ways.iter().map(|way| gate.ask(&way.page, "remove", &[]))).await,
+            None => {
+                let answers = ways.iter().map(|way| gate.ask(&way.page, "remove", &[]));
+                let mut answers = join_all(answers).await;
+                answers.extend(problems.into_iter().map(Err));
+                answers
+            }
         }
     };
     show(answers, output, describe)

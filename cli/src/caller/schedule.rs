@@ -26,6 +26,8 @@ pub enum Step {
 #[derive(Clone, Debug)]
 pub struct Schedule {
     every: i64,
+    /// The latest time that was seen.
+    latest: i64,
     networks: BTreeMap<String, State>,
     /// After the gate refused the key, which no other address mends.
     key: Pause,
@@ -66,7 +68,22 @@ impl Pause {
 impl Schedule {
     /// A look at the address every so many seconds.
     pub fn new(every: u16) -> Self {
-        Self { every: i64::from(every), networks: BTreeMap::new(), key: Pause::default() }
+        Self {
+            every: i64::from(every),
+            latest: 0,
+            networks: BTreeMap::new(),
+            key: Pause::default(),
+        }
+    }
+
+    /// Follows the machine's clock. When it was set back, all times of before are worthless: everything is due again.
+    pub fn follow(&mut self, now: i64) {
+        if now + self.every < self.latest {
+            self.networks.clear();
+            self.key = Pause::default();
+            self.latest = now;
+        }
+        self.latest = max(self.latest, now);
     }
 
     /// Decides about a network that this machine has now.
@@ -209,6 +226,18 @@ mod tests {
         schedule.is_in(900, HOME, None);
         schedule.was_refused(900, Some(IPV6));
         assert_eq!(schedule.pause(900, Some(IPV6)), 240, "the other's success is not its own");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_everything_due() {
+        let mut schedule = let_in(None);
+        schedule.follow(32_400);
+        schedule.is_in(32_400, HOME, None);
+        schedule.was_refused(32_400, Some(IPV6));
+        schedule.follow(32_390);
+        assert_eq!(schedule.step(32_390, HOME), Step::Rest, "a second more or less is nothing");
+        schedule.follow(60);
+        assert_eq!((schedule.step(60, HOME), schedule.step(60, IPV6)), (Step::Add, Step::Add));
     }
 
     #[test]

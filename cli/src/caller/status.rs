@@ -14,9 +14,11 @@ pub async fn run(output: Output) -> Outcome {
     let mut gate = Gate::load()?;
     let answers = {
         let _progress = output.progress("asking");
-        let ways = gate.ways().await?;
+        let (ways, problems) = gate.ways().await?;
         let answers = ways.iter().map(|way| gate.ask(&way.page, "status", &[]));
-        join_all(answers).await
+        let mut answers = join_all(answers).await;
+        answers.extend(problems.into_iter().map(Err));
+        answers
     };
     let (answers, problems): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     let answers: Vec<Answer> = answers.into_iter().flatten().collect();

@@ -22,8 +22,11 @@ use crate::problem::{Exit, Outcome, Problem};
 /// Runs until SIGINT or SIGTERM.
 pub async fn run(arguments: &Watch, output: Output) -> Outcome {
     if let Some(kind) = arguments.print_unit {
-        output.line(unit::text(kind, arguments)?);
-        output.hint(unit::how_to_install(kind));
+        let (text, install) = (unit::text(kind, arguments)?, unit::how_to_install(kind));
+        output.answer(&json!({ "unit": text, "install": install }), || vec![text.clone()]);
+        if !output.json {
+            output.hint(install);
+        }
         return Ok(Exit::Done);
     }
     let no_signals =
@@ -36,6 +39,7 @@ pub async fn run(arguments: &Watch, output: Output) -> Outcome {
         arguments,
         output,
         told: BTreeMap::new(),
+        ends: BTreeMap::new(),
     };
     let pause = Duration::from_secs(u64::from(arguments.every));
     let rounds = async {
@@ -75,16 +79,20 @@ struct Watcher<'a> {
     /// The kind of the problem that was told last, by network; without one that of the key, or of the connection. The
     /// same one is not told again.
     told: BTreeMap<Option<String>, String>,
+    /// Until when each network was said to be let in.
+    ends: BTreeMap<String, String>,
 }
 
 impl Watcher<'_> {
     /// One look, and what follows from it. What becomes of one network is of no account for the others.
     async fn round(&mut self) {
         self.take_new_bookmark();
-        let ways = match self.gate.ways().await {
-            Ok(ways) => ways,
+        self.schedule.follow(now());
+        let (ways, problems) = match self.gate.ways().await {
+            Ok(found) => found,
             Err(problem) => return self.problem(&problem, None),
         };
+        problems.iter().for_each(|problem| self.problem(problem, None));
         if self.told.get(&None).is_some_and(|kind| kind == "unreachable") {
             self.told.remove(&None);
             tell(self.output, "reachable", "the gate can be reached again", &json!({}));
@@ -92,6 +100,7 @@ impl Watcher<'_> {
         let networks: Vec<&str> = ways.iter().map(|way| way.network.as_str()).collect();
         self.schedule.keep(now(), &networks);
         self.told.retain(|network, _| network.as_deref().is_none_or(|one| networks.contains(&one)));
+        self.ends.retain(|network, _| networks.contains(&network.as_str()));
         self.ask(&self.due(&ways, Step::Ask)).await;
         self.add(&self.due(&ways, Step::Add)).await;
     }
@@ -109,6 +118,7 @@ impl Watcher<'_> {
             self.gate = Gate::new(kept);
             self.schedule = Schedule::new(self.arguments.every);
             self.told.clear();
+            self.ends.clear();
         }
     }
 
@@ -118,8 +128,13 @@ impl Watcher<'_> {
             match answer {
                 Ok(answer) => {
                     let (status, network) = (answer.text("status"), answer.text("network"));
-                    let more = json!({ "network": network, "ends": answer.json.get("ends") });
-                    tell(self.output, status, &describe(&answer), &more);
+                    let ends = answer.text("ends").to_owned();
+                    let known = self.ends.insert(way.network.clone(), ends.clone());
+                    // An entry with a cutoff is renewed in its last minute only: until then nothing has changed.
+                    if status != "already_allowed" || known != Some(ends) {
+                        let more = json!({ "network": network, "ends": answer.json.get("ends") });
+                        tell(self.output, status, &describe(&answer), &more);
+                    }
                     self.is_in(way, &answer);
                 }
                 Err(problem) => self.problem(&problem, Some(way)),

@@ -48,39 +48,89 @@ fn reply(connection: TcpStream, answer: &impl Fn(&str) -> Answer) -> std::io::Re
 pub fn account(roles: &[(&str, Option<&str>)]) -> String {
     let arn = |name: &str| format!("arn:aws:iam::111122223333:role/{name}");
     let arns: Vec<String> = roles.iter().map(|(name, _)| arn(name)).collect();
-    let arns = arns.join(",");
-    let documents: BTreeMap<String, Option<String>> = roles
-        .iter()
-        .map(|(name, document)| ((*name).to_owned(), document.map(str::to_owned)))
-        .collect();
+    let documents = owned(roles);
+    stack(format!("RoleArns={}", arns.join(",")), move |fields| {
+        let name = fields.get("RoleName")?;
+        let document = percent_encoded(documents.get(name)?.as_ref()?);
+        let arn = arn(name);
+        (fields.get("Action")? == "GetRole").then(|| (
+            200,
+            format!(
+                "<GetRoleResponse><GetRoleResult><Role><Path>/</Path><RoleName>{name}</RoleName><RoleId>AROA</RoleId><Arn>{arn}</Arn><CreateDate>2026-11-24T00:00:00Z</CreateDate><AssumeRolePolicyDocument>{document}</AssumeRolePolicyDocument></Role></GetRoleResult></GetRoleResponse>"
+            ),
+        ))
+    })
+}
+
+/// An account with a stack that manages one policy with these versions. One without a document is deleted after it was
+/// listed; the last one is in force.
+pub fn policy(versions: &[(&str, Option<&str>)]) -> String {
+    let last = versions.last().map(|(id, _)| *id);
+    let member = |(id, _): &(&str, Option<&str>)| {
+        let is_default = Some(*id) == last;
+        format!(
+            "<member><VersionId>{id}</VersionId><IsDefaultVersion>{is_default}</IsDefaultVersion><CreateDate>2026-11-24T00:00:00Z</CreateDate></member>"
+        )
+    };
+    let listed: String = versions.iter().map(member).collect();
+    let documents = owned(versions);
+    let arn = "arn:aws:iam::111122223333:policy/gate";
+    stack(format!("PolicyArns={arn}"), move |fields| match fields.get("Action")?.as_str() {
+        "ListPolicyVersions" => Some((
+            200,
+            format!(
+                "<ListPolicyVersionsResponse><ListPolicyVersionsResult><Versions>{listed}</Versions></ListPolicyVersionsResult></ListPolicyVersionsResponse>"
+            ),
+        )),
+        "GetPolicyVersion" => Some(match documents.get(fields.get("VersionId")?)? {
+            Some(document) => (
+                200,
+                format!(
+                    "<GetPolicyVersionResponse><GetPolicyVersionResult><PolicyVersion><Document>{}</Document></PolicyVersion></GetPolicyVersionResult></GetPolicyVersionResponse>",
+                    percent_encoded(document)
+                ),
+            ),
+            None => error(404, "NoSuchEntity"),
+        }),
+        _ => None,
+    })
+}
+
+fn owned(documents: &[(&str, Option<&str>)]) -> BTreeMap<String, Option<String>> {
+    let owned = documents.iter();
+    owned.map(|(name, document)| ((*name).to_owned(), document.map(str::to_owned))).collect()
+}
+
+fn percent_encoded(document: &str) -> String {
+    let text: String = form_urlencoded::byte_serialize(document.as_bytes()).collect();
+    text.replace('+', "%20")
+}
+
+fn error(status: u16, code: &str) -> Answer {
+    let text = format!(
+        "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>"
+    );
+    (status, text)
+}
+
+/// An account with a stack of one parameter, like `Name=value`. `answer` knows all other calls by their fields; what it
+/// does not know is denied.
+fn stack(
+    parameter: String,
+    answer: impl Fn(&BTreeMap<String, String>) -> Option<Answer> + Send + 'static,
+) -> String {
     serve(move |body| {
         let fields: BTreeMap<String, String> =
             form_urlencoded::parse(body.as_bytes()).into_owned().collect();
-        let field = |name: &str| fields.get(name).map_or("", String::as_str);
-        let name = field("RoleName");
-        match (field("Action"), documents.get(name)) {
-            ("DescribeStacks", _) => (
+        if fields.get("Action").is_some_and(|action| action == "DescribeStacks") {
+            let (name, value) = parameter.split_once('=').unwrap();
+            return (
                 200,
                 format!(
-                    "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>ip-gate</StackName><StackStatus>CREATE_COMPLETE</StackStatus><CreationTime>2026-11-24T00:00:00Z</CreationTime><Parameters><member><ParameterKey>RoleArns</ParameterKey><ParameterValue>{arns}</ParameterValue></member></Parameters></member></Stacks></DescribeStacksResult></DescribeStacksResponse>"
+                    "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>ip-gate</StackName><StackStatus>CREATE_COMPLETE</StackStatus><CreationTime>2026-11-24T00:00:00Z</CreationTime><Parameters><member><ParameterKey>{name}</ParameterKey><ParameterValue>{value}</ParameterValue></member></Parameters></member></Stacks></DescribeStacksResult></DescribeStacksResponse>"
                 ),
-            ),
-            ("GetRole", Some(Some(document))) => {
-                let document: String =
-                    form_urlencoded::byte_serialize(document.as_bytes()).collect();
-                let document = document.replace('+', "%20");
-                let arn = arn(name);
-                (
-                    200,
-                    format!(
-                        "<GetRoleResponse><GetRoleResult><Role><Path>/</Path><RoleName>{name}</RoleName><RoleId>AROA</RoleId><Arn>{arn}</Arn><CreateDate>2026-11-24T00:00:00Z</CreateDate><AssumeRolePolicyDocument>{document}</AssumeRolePolicyDocument></Role></GetRoleResult></GetRoleResponse>"
-                    ),
-                )
-            }
-            _ => (
-                403,
-                "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>not authorized</Message></Error></ErrorResponse>".to_owned(),
-            ),
+            );
         }
+        answer(&fields).unwrap_or_else(|| error(403, "AccessDenied"))
     })
 }

@@ -60,6 +60,17 @@ impl NetworkError {
 #[serde(try_from = "String", into = "String")]
 pub struct Network(IpNet);
 
+/// Whether networks together are half an address family or more.
+pub fn cover_half_a_family(networks: impl IntoIterator<Item = Network>) -> bool {
+    let networks = networks.into_iter().map(|network| network.0).collect();
+    let apart: Vec<Network> = IpNet::aggregate(&networks).into_iter().map(Network).collect();
+    let share = |of_ipv4: bool| {
+        let family = apart.iter().filter(|network| network.is_ipv4() == of_ipv4);
+        family.map(Network::share).sum::<f64>()
+    };
+    share(true) >= 0.5 || share(false) >= 0.5
+}
+
 impl Network {
     /// The network that a caller's address stands for: /32 for IPv4, `ipv6_prefix_length` for IPv6 (a home has a
     /// whole prefix, and its devices change their addresses inside it).
@@ -103,6 +114,11 @@ impl Network {
     #[must_use]
     pub fn covers_half_a_family(&self) -> bool {
         self.0.prefix_len() <= 1
+    }
+
+    /// The part of its address family that it covers, from 0 to 1.
+    fn share(&self) -> f64 {
+        f64::from(self.prefix_length()).exp2().recip()
     }
 
     /// Refuses what a caller may not ask for in one entry: wider than /24 (IPv4) or /48 (IPv6).

@@ -1,6 +1,6 @@
 //! Rules about whom a gate guards.
 
-use super::{Attachments, Hit, Subject};
+use super::{Administrators, Attachments, Hit, Subject};
 
 fn attachments<'a>(subject: &'a Subject<'_>) -> Option<&'a Attachments> {
     subject.facts.attachments.as_ref().filter(|_| subject.is_policy())
@@ -50,15 +50,20 @@ pub(super) fn guards_the_functions(subject: &Subject<'_>) -> Vec<Hit> {
 
 /// Somebody must be able to repair the gate from another address.
 pub(super) fn no_way_in(subject: &Subject<'_>) -> Vec<Hit> {
-    let locked = attachments(subject).is_some_and(|attachments| {
-        let outside = attachments.administrators_outside.as_deref();
-        guards_somebody(attachments) && outside.is_some_and(<[String]>::is_empty)
-    });
-    let hit = || {
-        Hit::new(
-            "it guards everybody who has the policy AdministratorAccess: when the list is wrong, only the root user can mend it",
-            "keep a role that the gate does not guard, with MFA in its trust policy, for emergencies (a break-glass role)",
-        )
+    let attachments = attachments(subject).filter(|attachments| guards_somebody(attachments));
+    let administrators = attachments.and_then(|attachments| attachments.administrators.as_ref());
+    let locked = administrators.filter(|administrators| administrators.outside.is_empty());
+    let hit = |administrators: &Administrators| {
+        let reason = match administrators.count {
+            0 => {
+                "nobody has the policy AdministratorAccess, so perhaps only the root user can mend the gate when its list is wrong"
+            }
+            _ => {
+                "the gates of this stack guard everybody who has the policy AdministratorAccess: when a list is wrong, only the root user can mend it"
+            }
+        };
+        let remedy = "keep a role that no gate guards, with MFA in its trust policy, for emergencies (a break-glass role)";
+        Hit::new(reason, remedy)
     };
-    locked.then(hit).into_iter().collect()
+    locked.map(hit).into_iter().collect()
 }

@@ -1,6 +1,7 @@
 //! Rules about the entries of a gate's list, and about the room that is left for more.
 
 use super::{Hit, Subject};
+use crate::network::cover_half_a_family;
 
 /// From how many percent of the characters on a document is nearly full; the alarm NearlyFull has the same number.
 const NEARLY_FULL_PERCENT: usize = 80;
@@ -20,7 +21,20 @@ pub(super) fn empty_list(subject: &Subject<'_>) -> Vec<Hit> {
 /// An entry as wide as half the internet is no gate.
 pub(super) fn half_a_family(subject: &Subject<'_>) -> Vec<Hit> {
     let is_wide = |network: &crate::Network| network.covers_half_a_family();
-    let wide = subject.entries.iter().filter(|entry| entry.network.as_ref().is_some_and(is_wide));
+    let wide: Vec<_> = subject
+        .entries
+        .iter()
+        .filter(|entry| entry.network.as_ref().is_some_and(is_wide))
+        .collect();
+    let networks = subject.entries.iter().filter_map(|entry| entry.network);
+    if wide.is_empty() && cover_half_a_family(networks) {
+        let reason =
+            "its entries together cover half of all addresses or more, so the gate stops nobody";
+        return vec![Hit::new(
+            reason,
+            "take the widest entries off the list, and save the baseline again",
+        )];
+    }
     let hit = |entry: &crate::gate::Entry| {
         Hit::new(
             format!(
@@ -30,7 +44,7 @@ pub(super) fn half_a_family(subject: &Subject<'_>) -> Vec<Hit> {
             "take it off the list, and save the baseline again",
         )
     };
-    wide.map(hit).collect()
+    wide.into_iter().map(hit).collect()
 }
 
 /// Homes with IPv6 reach some endpoints of AWS by it.

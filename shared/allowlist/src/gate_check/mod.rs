@@ -105,9 +105,17 @@ pub struct Attachments {
     pub boundary_of: Vec<String>,
     /// The roles of the two functions.
     pub function_roles: Vec<String>,
-    /// Users and roles with the policy `AdministratorAccess` that the gate does not guard; `None`
-    /// if that is not known.
-    pub administrators_outside: Option<Vec<String>>,
+    /// Who could mend the gate; `None` if that is not known.
+    pub administrators: Option<Administrators>,
+}
+
+/// Users and roles with the policy `AdministratorAccess`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Administrators {
+    /// How many there are.
+    pub count: usize,
+    /// The names of those that no gate guards.
+    pub outside: Vec<String>,
 }
 
 /// What the rules look at.

@@ -20,7 +20,7 @@ fn attached(change: impl FnOnce(&mut Attachments)) -> Facts {
     let mut attachments = Attachments {
         groups: vec!["staff".to_owned()],
         function_roles: vec!["add-ip".to_owned()],
-        administrators_outside: Some(vec!["break-glass".to_owned()]),
+        administrators: Some(Administrators { count: 2, outside: vec!["break-glass".to_owned()] }),
         ..Attachments::default()
     };
     change(&mut attachments);
@@ -107,8 +107,18 @@ fn examples() -> Vec<(&'static str, Example, Example)> {
         ("attached_to_nobody", (gate(), attached(|a| a.groups.clear())), (gate(), facts())),
         (
             "no_way_in",
-            (gate(), attached(|a| a.administrators_outside = Some(Vec::new()))),
-            (gate(), attached(|a| a.administrators_outside = None)),
+            (gate(), attached(|a| a.administrators = Some(Administrators::default()))),
+            (gate(), attached(|a| a.administrators = None)),
+        ),
+        (
+            "no_way_in",
+            (
+                gate(),
+                attached(|a| {
+                    a.administrators = Some(Administrators { count: 2, outside: Vec::new() })
+                }),
+            ),
+            (gate(), facts()),
         ),
         ("services_refused", (without_services, facts()), (gate(), facts())),
         (
@@ -154,6 +164,13 @@ fn every_rule_finds_its_bad_example_alone() {
         let found = rules(&good, &good_facts);
         assert!(!found.contains(&rule), "{rule}: {found:?} in {good}");
     }
+}
+
+#[test]
+fn half_a_family_in_pieces_is_half_a_family() {
+    let found = |list: &str| rules(&deny(list, ""), &facts()).contains(&"half_a_family");
+    assert!(found(r#"["0.0.0.0/2","64.0.0.0/2"]"#));
+    assert!(!found(r#"["0.0.0.0/2","64.0.0.0/3","8.0.0.0/5","::/2"]"#));
 }
 
 #[test]
