@@ -112,6 +112,8 @@ def build_environment():
     return {
         **os.environ,
         "PATH": path,
+        # The build scripts of the functions refuse arm64 unless it is asked for.
+        "ARCHITECTURE": architecture(),
         "CARGO_BUILD_RUSTFLAGS": flags,
         "SAM_CLI_TELEMETRY": "0",
         "AWS_DEFAULT_REGION": REGION,

@@ -136,6 +136,24 @@ def test_a_binary_for_the_wrong_processor_is_refused_in_one_line(tmp_path, machi
         assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("function", ["add-ip", "reset-policy"])
+def test_a_build_for_arm64_that_nobody_asked_for_is_refused(function, tmp_path):
+    """`sam build` on an arm64 machine builds for it, whatever the template says."""
+    script = tmp_path / "build-script"
+    source = ROOT / "functions" / function / "build.rs"
+    subprocess.run(["rustc", "--edition", "2024", source, "-o", script], check=True)
+
+    def errors(**environment):
+        done = subprocess.run([script], env={"PROFILE": "release", **environment}, stdout=subprocess.PIPE)
+        return [line for line in done.stdout.decode().splitlines() if line.startswith("cargo::error=")]
+
+    assert "run `make build`" in errors(CARGO_CFG_TARGET_ARCH="aarch64")[0]
+    assert len(errors(CARGO_CFG_TARGET_ARCH="aarch64", ARCHITECTURE="x86_64")) == 1
+    assert errors(CARGO_CFG_TARGET_ARCH="aarch64", ARCHITECTURE="arm64") == []
+    assert errors(CARGO_CFG_TARGET_ARCH="aarch64", PROFILE="debug") == []
+    assert errors(CARGO_CFG_TARGET_ARCH="x86_64") == []
+
+
 def test_what_is_no_program_is_refused(tmp_path):
     with pytest.raises(Problem, match="is missing: run `make build`"):
         package.check_architecture("x86_64", tmp_path)
