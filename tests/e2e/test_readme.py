@@ -123,7 +123,11 @@ def test_every_answer_of_the_function_is_in_the_table(readme):
         ("405", "method_not_allowed")
     }
     assert len(coded) > 15, "the table of the function's answers is not found"
-    gateway = {("429", "throttled"), *((status, "gateway_error") for status in ("500", "502", "504"))}
+    gateway = {
+        ("429", "throttled"),
+        ("4xx", "bad_request"),
+        *((status, "gateway_error") for status in ("500", "502", "504")),
+    }
     named = {
         (status, kind)
         for statuses, each in answers(readme)

@@ -116,7 +116,7 @@ fn malformed(problem: &Problem) -> Finding {
 }
 
 fn unreadable(problem: &Problem) -> Finding {
-    let remedy = "check it with the credentials of its own account, or with `--file`";
+    let remedy = "save the document to a file, and check it with `ip-gate gate check --file`";
     not_checked(Severity::Warning, "the document was not read", problem, remedy)
 }
 

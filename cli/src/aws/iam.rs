@@ -99,7 +99,7 @@ impl Iam {
         if role.map(|role| role.arn()) != Some(target.arn()) {
             return Err(Problem::new(
                 "other_account",
-                format!("`{target}` is in another account: use a --profile of that account"),
+                format!("`{target}` is in another account: this command works in the stack's own"),
             ));
         }
         let text = role.and_then(|role| role.assume_role_policy_document());
