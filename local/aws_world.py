@@ -5,7 +5,6 @@ import json
 import os
 import pathlib
 import tempfile
-import time
 import types
 import urllib.parse
 
@@ -13,12 +12,13 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from package import architecture_of
+from removal import Removal, check_tag, is_absent
 from tools import BUILD, ROOT, Problem
-from world import TAG, World, error_code, quoted
+from world import TAG, World, quoted
 
 STATE = ROOT / "account-state.json"
-ABSENT = {"NoSuchEntity", "NoSuchBucket", "404", "ResourceNotFoundException", "QueueDoesNotExist"}
-ABSENT |= {"AWS.SimpleQueueService.NonExistentQueue", "NotFound"}
+# What outlives the stack, and what it is.
+STAYS = {"StateBucket": "bucket", "AddIpLogs": "logs", "ResetPolicyLogs": "logs"}
 
 
 class AwsWorld(World):
@@ -73,8 +73,19 @@ class AwsWorld(World):
         """Written down before it is made."""
         if [kind, name] not in self.made_so_far:
             self.made_so_far.append([kind, name])
-            state = {"prefix": self.prefix, "account": self.account, "region": self.region}
-            STATE.write_text(json.dumps({**state, "made": self.made_so_far}, indent=1) + "\n")
+            self.write_state()
+
+    def write_state(self):
+        state = {"prefix": self.prefix, "account": self.account, "region": self.region}
+        state |= {"stack_id": self.stack_id, "made": self.made_so_far}
+        # In one step: a run that is killed here must not leave half a file.
+        new = STATE.with_suffix(".new")
+        new.write_text(json.dumps(state, indent=1) + "\n")
+        new.replace(STATE)
+
+    def go_on_from(self, state):
+        """What an earlier run made is what this one removes."""
+        self.stack_id, self.made_so_far = state.get("stack_id"), state["made"]
 
     def refuse_what_exists(self):
         """Nothing of this name may exist: everything of this name is removed at the end."""
@@ -101,7 +112,7 @@ class AwsWorld(World):
                 look()
                 found.append(kind)
             except ClientError as error:
-                if error_code(error) not in ABSENT and not no_such_stack(error):
+                if not is_absent(error):
                     raise Problem(f"it could not be seen whether a {kind} exists: {error}") from error
         if found:
             kinds = ", ".join(sorted(set(found)))
@@ -112,6 +123,7 @@ class AwsWorld(World):
         place = {} if self.region == "us-east-1" else {"LocationConstraint": self.region}
         given = {"CreateBucketConfiguration": place} if place else {}
         self.client("s3").create_bucket(Bucket=self.artifacts, **given)
+        self.client("s3").put_bucket_tagging(Bucket=self.artifacts, Tagging={"TagSet": self.tags})
 
     def deploy(self, **parameters):
         defaults = {"PolicyArns": self.gate, "ExplicitIp": "true", "ExpirySchedule": "rate(5 minutes)"}
@@ -142,107 +154,50 @@ class AwsWorld(World):
             print("  admin$ sam deploy … (some minutes)", flush=True)
             done, text = self.run(command)
         if not done:
+            with contextlib.suppress(ClientError, BotoCoreError, Problem):
+                self.note_stack()
             raise Problem("`sam deploy` failed:\n" + text[-3000:])
+        self.note_stack()
         self.read_outputs()
+
+    def describe_stack(self):
+        """By its id where that is known: a name can be somebody else's one day."""
+        found = self.client("cloudformation").describe_stacks(StackName=self.stack_id or self.stack_name)
+        return found["Stacks"][0]
+
+    def note_stack(self):
+        """Writes down the stack's id, if the stack is ours, and what will outlive it; -> the stack."""
+        stack = self.describe_stack()
+        # Before its change set is executed a stack has no tags. This name was free when the run began.
+        if stack["StackId"] != self.stack_id and stack["StackStatus"] != "REVIEW_IN_PROGRESS":
+            check_tag(f"the stack {self.stack_name}", stack.get("Tags", []), self.prefix)
+        if stack["StackId"] != self.stack_id:
+            self.stack_id = stack["StackId"]
+            self.write_state()
         self.note_what_stays()
+        return stack
 
     def note_what_stays(self):
-        """The bucket and the log groups outlive the stack."""
-        for logical, name in self.resources().items():
-            if logical in ("AddIpLogs", "ResetPolicyLogs") and name:
-                self.made("logs", name)
-            if logical == "StateBucket" and name:
-                self.made("bucket", name)
+        """The bucket and the log groups outlive the stack.
 
-    # -- and removed
+        AWS lists the resources of a stack for 90 days after its deletion, by its id. Those that were kept are
+        DELETE_SKIPPED.
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ListStackResources.html
+        """
+        for each in self.stack_resources():
+            kind, name = STAYS.get(each["LogicalResourceId"]), each.get("PhysicalResourceId")
+            if kind and name and each["ResourceStatus"] != "DELETE_COMPLETE":
+                self.made(kind, name)
+                if self.endpoint and kind == "bucket":
+                    # CloudFormation gives a stack's tags to what it makes. The emulator leaves buckets out.
+                    self.client("s3").put_bucket_tagging(Bucket=name, Tagging={"TagSet": self.tags})
 
     def clean(self):
         """Removes everything that this run made; -> what could not be removed. Can be run again."""
-        with contextlib.suppress(ClientError):
-            self.note_what_stays()
-        order = ["stack", "queue", "user", "role", "policy", "logs", "bucket"]
-        left = []
-        for kind, name in sorted(self.made_so_far, key=lambda each: order.index(each[0])):
-            print(f"  removing the {kind} {name}", flush=True)
-            try:
-                getattr(self, f"remove_{kind}")(name)
-            except (ClientError, BotoCoreError, Problem) as error:
-                if error_code(error) not in ABSENT and not no_such_stack(error):
-                    left.append(f"{kind} {name}: {error}")
+        left = Removal(self).everything()
         if not left:
             STATE.unlink(missing_ok=True)
         return left
-
-    def ours(self, what, tags):
-        """Refuses to remove what somebody else made under this name."""
-        if {"Key": TAG, "Value": self.prefix} not in [
-            {"Key": tag["Key"], "Value": tag["Value"]} for tag in tags
-        ]:
-            raise Problem(f"{what} has not the tag {TAG}={self.prefix}: it was not made here, and it stays")
-
-    def remove_stack(self, name):
-        client = self.client("cloudformation")
-        found = client.describe_stacks(StackName=name)["Stacks"][0]
-        # A stack whose creation was interrupted early has no tags yet. Its name is ours: it was free before.
-        if found.get("Tags"):
-            self.ours(f"the stack {name}", found["Tags"])
-        client.delete_stack(StackName=name)
-        # By its id: a stack that is gone has no name.
-        waiter = client.get_waiter("stack_delete_complete")
-        try:
-            waiter.wait(StackName=found["StackId"], WaiterConfig={"Delay": 10, "MaxAttempts": 180})
-        except BotoCoreError as error:
-            raise Problem(str(error)) from error
-
-    def remove_queue(self, name):
-        client = self.client("sqs")
-        client.delete_queue(QueueUrl=client.get_queue_url(QueueName=name)["QueueUrl"])
-
-    def remove_user(self, name):
-        iam = self.client("iam")
-        self.ours(f"the user {name}", iam.list_user_tags(UserName=name)["Tags"])
-        for key in iam.list_access_keys(UserName=name)["AccessKeyMetadata"]:
-            iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
-        for policy in iam.list_attached_user_policies(UserName=name)["AttachedPolicies"]:
-            iam.detach_user_policy(UserName=name, PolicyArn=policy["PolicyArn"])
-        for policy in iam.list_user_policies(UserName=name)["PolicyNames"]:
-            iam.delete_user_policy(UserName=name, PolicyName=policy)
-        iam.delete_user(UserName=name)
-
-    def remove_role(self, name):
-        iam = self.client("iam")
-        self.ours(f"the role {name}", iam.list_role_tags(RoleName=name)["Tags"])
-        iam.delete_role(RoleName=name)
-
-    def remove_policy(self, name):
-        iam, arn = self.client("iam"), self.arn("policy", name)
-        self.ours(f"the policy {name}", iam.list_policy_tags(PolicyArn=arn)["Tags"])
-        # IAM's lists lag: what is not seen in the first look is seen in a later one.
-        for attempt in range(5):
-            for version in iam.list_policy_versions(PolicyArn=arn)["Versions"]:
-                if not version["IsDefaultVersion"]:
-                    with contextlib.suppress(iam.exceptions.NoSuchEntityException):
-                        iam.delete_policy_version(PolicyArn=arn, VersionId=version["VersionId"])
-            try:
-                return iam.delete_policy(PolicyArn=arn)
-            except iam.exceptions.DeleteConflictException:
-                time.sleep(5 * attempt)
-        raise Problem("it still has versions or is attached")
-
-    def remove_logs(self, name):
-        self.client("logs").delete_log_group(logGroupName=name)
-
-    def remove_bucket(self, name):
-        s3 = self.client("s3")
-        for page in s3.get_paginator("list_object_versions").paginate(Bucket=name):
-            for kind in ("Versions", "DeleteMarkers"):
-                for each in page.get(kind, []):
-                    s3.delete_object(Bucket=name, Key=each["Key"], VersionId=each["VersionId"])
-        s3.delete_bucket(Bucket=name)
-
-
-def no_such_stack(error):
-    return error_code(error) == "ValidationError" and "does not exist" in str(error)
 
 
 def rehearsal_endpoint():

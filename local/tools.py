@@ -4,6 +4,7 @@ Every module of local/ takes the places in the checkout from here.
 """
 
 import concurrent.futures
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -29,6 +30,12 @@ class Problem(Exception):
 
 def say(text):
     print(f"\033[1m== {text}\033[0m" if sys.stdout.isatty() else f"== {text}", flush=True)
+
+
+def print_if_possible(text):
+    """A terminal that is gone must not keep a clean-up from running."""
+    with contextlib.suppress(OSError, ValueError):
+        print(text, flush=True)
 
 
 def check_machine(rust=True):

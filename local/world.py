@@ -61,6 +61,8 @@ class World:
         self.prefix, self.folder = prefix, folder or ROOT
         self.stack_name, self.user_name, self.role_name = prefix, f"{prefix}-alice", f"{prefix}-role"
         self.gate_name, self.office_name = prefix, f"{prefix}-office"
+        # Known after the first deployment, in an account where others have stacks too.
+        self.stack_id = None
         self.outputs, self.parameters, self.user, self.office_user = {}, {}, None, None
         self.clients = {}
 
@@ -252,15 +254,17 @@ class World:
         )
         return "FunctionError" in answer, json.loads(answer["Payload"].read())
 
+    def stack_resources(self):
+        """-> the stack's resources, as CloudFormation lists them"""
+        pages = self.client("cloudformation").get_paginator("list_stack_resources")
+        found = pages.paginate(StackName=self.stack_id or self.stack_name)
+        return [each for page in found for each in page["StackResourceSummaries"]]
+
     def resources(self):
         """-> {logical id: physical id}"""
-        pages = self.client("cloudformation").get_paginator("list_stack_resources")
-        found = [
-            each
-            for page in pages.paginate(StackName=self.stack_name)
-            for each in page["StackResourceSummaries"]
-        ]
-        return {each["LogicalResourceId"]: each.get("PhysicalResourceId", "") for each in found}
+        return {
+            each["LogicalResourceId"]: each.get("PhysicalResourceId", "") for each in self.stack_resources()
+        }
 
     def read_outputs(self):
         stack = self.client("cloudformation").describe_stacks(StackName=self.stack_name)["Stacks"][0]
