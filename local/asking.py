@@ -4,13 +4,18 @@ A question is a function that returns whether the answer is as expected, and wha
 itself can answer: then the report of the local stack says so.
 """
 
-from botocore.exceptions import ClientError
+import http.client
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from report import NOT_ASKED, one_line
 from tools import Problem, say
 
 NOT_HERE = "only AWS can answer this"
 QUESTIONS = []
+# What can go wrong in an account, on the way to it, or with an answer that looks otherwise than it should.
+FAILURES = (ClientError, BotoCoreError, OSError, http.client.HTTPException, Problem)
+FAILURES += (LookupError, TypeError, ValueError)
 
 
 class NotAsked(Exception):
@@ -43,7 +48,7 @@ def ask(world, report):
             report.check(what, expected, seen, result)
         else:
             report.row(what, expected, seen, result)
-        print(f"  {mark(result)} {what}  {report.cleaned(one_line(seen, 200))}", flush=True)
+        print(f"  {mark(result)} {what}  {one_line(report.cleaned(str(seen)), 200)}", flush=True)
 
 
 def mark(result):
@@ -57,5 +62,5 @@ def answer(act, world, report):
         return seen, bool(as_expected)
     except NotAsked as reason:
         return str(reason), NOT_ASKED
-    except (ClientError, OSError, Problem, LookupError, TypeError, ValueError) as error:
+    except FAILURES as error:
         return f"{type(error).__name__}: {error}", False

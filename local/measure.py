@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from report import distribution, table
 from tools import ROOT, Problem
@@ -32,6 +32,9 @@ def truth(act):
         return bool(act())
     except ClientError as error:
         return None if error_code(error) in THROTTLED else False
+    except BotoCoreError:
+        # The network: nothing was answered.
+        return None
 
 
 class Lag:

@@ -6,7 +6,9 @@ case. The report goes to account-report.md. `make account-clean` removes what a 
 
 import argparse
 import json
+import os
 import pathlib
+import re
 import secrets
 import signal
 import sys
@@ -16,14 +18,20 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 import alarms  # noqa: F401, it has questions
-from asking import ask
+from asking import FAILURES, ask
 from aws_world import STATE, AwsWorld
 from package import unpack
 from questions import widen
 from report import DIFFERENT, Report
 from story import tell
-from tools import ROOT, Problem, say
+from tools import ROOT, Problem, print_if_possible
 
+PREFIX = "ip-gate-trial-"
+WHOLE, EARLY, INTERRUPTED = (
+    "The run came to its end.",
+    "The run did not come to its end.",
+    "The run was interrupted.",
+)
 PLAN = """
   account   {account}, as {caller}
   region    {region}
@@ -51,7 +59,8 @@ def agreed(arguments):
 
 
 def open_session():
-    session = boto3.Session()
+    # The pinned botocore reads AWS_DEFAULT_REGION alone.
+    session = boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
     if not session.get_credentials():
         raise Problem("no credentials are set up: set AWS_PROFILE, or run `aws configure`")
     if not session.region_name:
@@ -64,7 +73,9 @@ def run(arguments):
     if not arguments.package.exists():
         raise Problem(f"there is no package at {arguments.package}")
     session = open_session()
-    prefix = arguments.prefix or f"ip-gate-trial-{secrets.token_hex(4)}"
+    prefix = arguments.prefix or PREFIX + secrets.token_hex(4)
+    check_prefix(prefix)
+    check_writable(arguments.report)
     if STATE.exists():
         raise Problem(f"an earlier run left {STATE.name}: run `make account-clean` first")
     with tempfile.TemporaryDirectory() as unpacked:
@@ -84,37 +95,85 @@ def run(arguments):
 
 
 def tell_and_clean(world, path):
-    report, ended = Report("ip-gate on a real account"), "The run did not come to its end."
+    report, ended = Report("ip-gate on a real account"), EARLY
     report.hide(str(world.account), "111122223333")
     report.hide(world.caller, "ADMINISTRATOR")
     for name, value in world.facts():
         report.fact(name, value)
     try:
+        ended = run_everything(world, report)
+    finally:
+        left = clean_up(world, report, path, ended)
+    print_if_possible(f"\n  {report.summary()}; {path.name} has each step\n")
+    return 0 if report.count(DIFFERENT) == 0 and ended == WHOLE and not left else 1
+
+
+def run_everything(world, report):
+    """-> how it ended"""
+    try:
         world.make_artifacts()
         tell(world, report)
         widen(world, report)
         ask(world, report)
-        ended = "The run came to its end."
-    except (ClientError, BotoCoreError, Problem, OSError, LookupError, TypeError, ValueError) as error:
-        print(f"account: {type(error).__name__}: {error}", file=sys.stderr)
+    except FAILURES as error:
         report.chapter("The end came early")
         report.check("the run", "to its end", f"{type(error).__name__}: {error}", False)
+        print_if_possible(f"account: {type(error).__name__}: {error}")
+        return EARLY
     except (KeyboardInterrupt, SystemExit):
-        ended = "The run was interrupted."
-        print()
+        return INTERRUPTED
+    return WHOLE
+
+
+def clean_up(world, report, path, ended):
+    """Comes in every case: nothing that can fail before it, or in it, keeps it from its work."""
+    # A terminal that is closed says so more than once.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    left = ["what account-state.json names"]
+    try:
+        print_if_possible("\n== removing everything; Ctrl-C leaves it to `make account-clean`")
+        write(report, path, ended)
     finally:
-        report.write(path, ended)
-        say("removing everything; Ctrl-C leaves it to `make account-clean`")
-        left = world.clean()
-        report.chapter("Afterwards")
-        report.check(
-            "everything is removed", "nothing is left", "; ".join(left) or "nothing is left", not left
-        )
-        report.write(path, ended)
-    print(f"\n  {report.summary()}; {path.name} has each step\n")
+        try:
+            left = world.clean()
+        finally:
+            said = "; ".join(left) or "nothing is left"
+            report.chapter("Afterwards")
+            report.check("everything is removed", "nothing is left", said, not left)
+            write(report, path, ended)
+            show_left(left)
+    return left
+
+
+def show_left(left):
     for each in left:
-        print(f"  left: {each}", file=sys.stderr)
-    return 0 if report.count(DIFFERENT) == 0 and "came" in ended else 1
+        print_if_possible(f"  left: {each}")
+    if left:
+        print_if_possible("  `make account-clean` removes later what is left")
+
+
+def write(report, path, ended):
+    try:
+        report.write(path, ended)
+    except (OSError, ValueError) as error:
+        print_if_possible(f"account: the report could not be written: {error}")
+
+
+def check_writable(path):
+    """Before anything is made: a run without its report is for nothing."""
+    new = not path.exists()
+    try:
+        path.open("a").close()
+    except OSError as error:
+        raise Problem(f"the report cannot be written: {error}") from None
+    if new:
+        path.unlink()
+
+
+def check_prefix(prefix):
+    """Everything of this name is removed at the end: a name that is in use must not be given."""
+    if not re.fullmatch(PREFIX + "[a-z0-9][a-z0-9-]*", prefix):
+        raise Problem(f"`{prefix}` is no name for a trial: it must be `{PREFIX}` and small letters or digits")
 
 
 def clean():
@@ -123,13 +182,13 @@ def clean():
         print(f"there is no {STATE.name}: nothing was left behind")
         return 0
     state = json.loads(STATE.read_text())
+    check_prefix(state["prefix"])
     world = AwsWorld(boto3.Session(region_name=state["region"]), state["prefix"])
     if world.account != state["account"]:
         raise Problem(f"the run was in account {state['account']}, this profile is of {world.account}")
-    world.made_so_far = state["made"]
+    world.go_on_from(state)
     left = world.clean()
-    for each in left:
-        print(f"  left: {each}", file=sys.stderr)
+    show_left(left)
     return 1 if left else 0
 
 
@@ -150,6 +209,9 @@ def main():
     parser.add_argument("--alarm-minutes", type=float, default=AwsWorld.alarm_minutes)
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # `nohup` has it ignored, and then it stays so.
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
     try:
         if arguments.clean:
             return clean()

@@ -70,7 +70,7 @@ class Report:
         return text
 
     def write(self, path, ended="The run came to its end."):
-        path.write_text(self.markdown(ended))
+        path.write_text(self.markdown(ended), encoding="utf-8")
 
 
 def cell(text):

@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectTimeoutError
 
 from measure import Lag, Watch, handshake, refuses, truth
 from report import distribution
@@ -35,6 +35,13 @@ def test_throttling_says_nothing_about_a_change():
     assert [truth(failing(code)) for code in ("Throttling", "NoSuchEntity")] == [None, False]
     assert (truth(refuses(failing("AccessDenied"))), truth(refuses(failing("Throttling")))) == (True, None)
     assert not refuses(failing("InvalidAccessKeyId"))() and not refuses(lambda: None)()
+
+
+def test_a_network_that_fails_says_nothing_about_a_change():
+    def act():
+        raise ConnectTimeoutError(endpoint_url="https://iam.amazonaws.com")
+
+    assert truth(act) is None and truth(refuses(act)) is None
 
 
 def test_a_watch_counts_refusals_apart_from_other_errors():

@@ -44,12 +44,12 @@ def folder(archive, tmp_path_factory):
     return folder
 
 
-def start(emulator, *options):
+def start(emulator, *options, **environment):
     command = [STACK / "bin" / "python", ROOT / "local" / "real_account.py", "--prefix", PREFIX, *options]
     command += ["--patience", "0", "--alarm-minutes", "0", "--samples", "2"]
     return subprocess.Popen(
         command,
-        env=emulator.environment(),
+        env={k: v for k, v in {**emulator.environment(), **environment}.items() if v is not None},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -109,6 +109,66 @@ def test_an_interrupted_run_leaves_nothing(emulator, folder, tmp_path):
     printed, _ = process.communicate(timeout=200)
     assert process.returncode == 1 and "The run was interrupted." in path.read_text(), printed
     assert left(emulator) == [] and not STATE.exists(), printed
+
+
+@pytest.mark.parametrize("number", [None, signal.SIGHUP])
+def test_a_terminal_that_is_gone_does_not_keep_anything_from_being_removed(
+    emulator, folder, tmp_path, number
+):
+    path = tmp_path / "account-report.md"
+    process = start(emulator, "--package", str(folder), "--report", str(path), "--yes")
+    for line in process.stdout:
+        if "alice opens her URL" in line:
+            break
+    process.stdout.close()
+    if number:
+        os.killpg(process.pid, number)
+    assert process.wait(timeout=200) != 0
+    assert left(emulator) == [] and not STATE.exists()
+    ended = "The run was interrupted." if number else "BrokenPipeError"
+    assert ended in path.read_text()
+
+
+def test_a_report_that_cannot_be_written_ends_the_run_after_everything_is_removed(emulator, folder, tmp_path):
+    path = tmp_path / "away" / "account-report.md"
+    path.parent.mkdir()
+    process = start(emulator, "--package", str(folder), "--report", str(path), "--yes")
+    for line in process.stdout:
+        if "alice opens her URL" in line:
+            break
+    path.parent.rmdir()
+    os.killpg(process.pid, signal.SIGINT)
+    printed, _ = process.communicate(timeout=200)
+    assert "the report could not be written" in printed
+    assert left(emulator) == [] and not STATE.exists()
+
+
+def test_a_report_that_cannot_be_written_is_seen_before_anything_is_made(emulator, folder, tmp_path):
+    path = tmp_path / "nowhere" / "account-report.md"
+    process = start(emulator, "--package", str(folder), "--report", str(path), "--yes")
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 1 and "the report cannot be written" in printed
+    assert "It makes, and removes" not in printed and left(emulator) == []
+
+
+@pytest.mark.parametrize("prefix", ["ip-gate", "ip-gate-trial-", "ip-gate-trial-A", "my-ip-gate-trial-1"])
+def test_a_name_that_may_be_in_use_is_refused(emulator, folder, prefix):
+    process = start(emulator, "--package", str(folder), "--yes", "--prefix", prefix)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 1 and f"`{prefix}` is no name for a trial" in printed
+    # Nor is it taken from a state file.
+    state = {"prefix": prefix, "account": "000000000000", "region": "us-east-1"}
+    STATE.write_text(json.dumps({**state, "made": [["user", f"{prefix}-alice"]]}))
+    printed, _ = start(emulator, "--clean").communicate(timeout=60)
+    assert "is no name for a trial" in printed
+    STATE.unlink()
+
+
+def test_the_region_of_aws_region_counts(emulator, folder):
+    process = start(emulator, "--package", str(folder), AWS_REGION="eu-central-1", AWS_DEFAULT_REGION=None)
+    assert "region    eu-central-1" in process.communicate(timeout=60)[0]
+    process = start(emulator, "--package", str(folder), AWS_REGION=None, AWS_DEFAULT_REGION=None)
+    assert "no region is set up: set AWS_REGION" in process.communicate(timeout=60)[0]
 
 
 def test_only_what_a_killed_run_left_is_removed(emulator, folder, tmp_path):

@@ -1,6 +1,9 @@
 """The story is strict: one wrong answer fails the demo. A question that breaks does not end the others."""
 
+import http.client
+
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 import story
 from asking import NotAsked, answer
@@ -64,6 +67,14 @@ def test_each_question_has_an_outcome():
     def not_asked(*_):
         raise NotAsked("why")
 
+    def loses_the_network(*_):
+        raise EndpointConnectionError(endpoint_url="https://x")
+
+    def loses_the_answer(*_):
+        raise http.client.IncompleteRead(b"")
+
+    assert answer(loses_the_network, None, None)[1] is False
+    assert answer(loses_the_answer, None, None)[1] is False
     assert answer(breaks, None, None) == ("KeyError: 'x'", False)
     assert answer(not_asked, None, None) == ("why", NOT_ASKED)
     assert answer(lambda *_: ({"a"}, "seen"), None, None) == ("seen", True)
