@@ -7,54 +7,40 @@ from botocore.exceptions import ClientError
 
 import questions  # noqa: F401, they are asked before these
 from asking import NotAsked, question
-from world import TAG
 
 ALARMS = "Alarms"
 RING = ("ResetFailed", "ResetPolicyErrors", "AddFailed", "Knocking")
 
 
-class Mailbox:
-    """A queue that is subscribed to the topic of the alarms."""
-
-    def __init__(self, world):
-        self.world, self.sqs, self.found = world, world.client("sqs"), []
-        world.made("queue", f"{world.prefix}-mailbox")
-        self.url = self.sqs.create_queue(QueueName=f"{world.prefix}-mailbox", tags={TAG: world.prefix})[
-            "QueueUrl"
-        ]
-        named = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["QueueArn"])
-        arn, topic = named["Attributes"]["QueueArn"], world.outputs["AlarmTopic"]
-        allow = {
-            "Effect": "Allow",
-            "Principal": {"Service": "sns.amazonaws.com"},
-            "Action": "sqs:SendMessage",
-            "Resource": arn,
-            "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
-        }
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
-        self.sqs.set_queue_attributes(QueueUrl=self.url, Attributes={"Policy": policy})
-        world.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
-
-    def look(self):
-        """-> every message so far, as text"""
-        got = self.sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10, WaitTimeSeconds=5)
-        for message in got.get("Messages", []):
-            self.found.append(json.loads(message["Body"]).get("Message", ""))
-            self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
-        return self.found
+def alarms_of(world):
+    """-> {logical id: name} of the stack's alarms"""
+    return {
+        each["LogicalResourceId"]: each["PhysicalResourceId"]
+        for each in world.stack_resources()
+        if each["ResourceType"] == "AWS::CloudWatch::Alarm"
+    }
 
 
-def rang(world):
-    """-> the logical ids of the alarms that have rung"""
-    names = {name: logical for logical, name in world.resources().items()}
-    found = set()
+def rings(world, names, known=()):
+    """-> {(logical id, when)} of all rings of these alarms since the run began, without those that are known
+
+    Each alarm is asked for by its name: an account can have thousands of others.
+    """
     pages = world.client("cloudwatch").get_paginator("describe_alarm_history")
-    for page in pages.paginate(HistoryItemType="StateUpdate"):
-        for item in page["AlarmHistoryItems"]:
-            state = json.loads(item["HistoryData"])["newState"]["stateValue"]
-            if state == "ALARM" and item["AlarmName"] in names:
-                found.add(names[item["AlarmName"]])
-    return found
+    found = set()
+    for logical, name in names.items():
+        given = {"AlarmName": name, "HistoryItemType": "StateUpdate", "StartDate": world.begun}
+        for page in pages.paginate(**given):
+            for item in page["AlarmHistoryItems"]:
+                if json.loads(item["HistoryData"])["newState"]["stateValue"] == "ALARM":
+                    found.add((logical, item["Timestamp"]))
+    return found - set(known)
+
+
+def state_of(world, logical):
+    name = world.resources()[logical]
+    found = world.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
+    return found[0]["StateValue"]
 
 
 def wait_for(world, minutes, look):
@@ -84,9 +70,10 @@ def restore(world):
     real=True,
 )
 def quiet(world, _):
-    world.mailbox = Mailbox(world)
-    seen = rang(world)
-    return seen <= {"Knocking"}, sorted(seen)
+    world.rung = rings(world, alarms_of(world))
+    seen = {logical for logical, _ in world.rung}
+    excused = "; IAM showed the new role late, and a reset failed" if seen & world.excused else ""
+    return seen <= {"Knocking"} | world.excused, f"{sorted(seen)}{excused}"
 
 
 @question(
@@ -135,34 +122,41 @@ def mended(world, _):
 
 @question(ALARMS, "The alarms ring.", ", ".join(RING), real=True)
 def ring(world, _):
+    # It rang for the requests without a key, and only an alarm that is quiet again can ring.
+    wait_for(world, world.alarm_minutes, lambda: state_of(world, "Knocking") != "ALARM")
+    names = {logical: name for logical, name in alarms_of(world).items() if logical in RING}
+    # One that rang early because of IAM stays as it is for an hour, and does not ring again.
+    known = {each for each in world.rung if each[0] not in world.excused}
+    known |= rings(world, {"Knocking": names["Knocking"]})
     for _ in range(25):
         world.call("wrong" * 8)
         time.sleep(min(0.5, world.calm / 5))
-    wait_for(world, world.alarm_minutes, lambda: set(RING) <= rang(world))
-    return set(RING) <= rang(world), sorted(rang(world))
+
+    def seen():
+        return {logical for logical, _ in rings(world, names, known)}
+
+    wait_for(world, world.alarm_minutes, lambda: set(RING) <= seen())
+    return set(RING) <= seen(), sorted(seen())
 
 
 @question(ALARMS, "The topic tells of them.", "a message for each", real=True)
 def told(world, _):
     names = world.resources()
 
-    def look():
-        return all(any(names[each] in text for text in world.mailbox.look()) for each in RING)
+    def missing():
+        texts = world.mailbox.look()
+        return [each for each in RING if not any(names[each] in text for text in texts)]
 
-    seen = wait_for(world, min(2, world.alarm_minutes), look)
-    return seen, f"{len(world.mailbox.found)} messages"
+    wait_for(world, world.alarm_minutes, lambda: not missing())
+    left = missing()
+    return not left, f"{len(world.mailbox.found)} messages" + (f", none of {left}" if left else "")
 
 
 @question(ALARMS, "The heartbeat is seen.", "`ResetMissing` is OK", real=True)
 def heartbeat(world, _):
-    name = world.resources()["ResetMissing"]
-
-    def state():
-        found = world.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
-        return found[0]["StateValue"]
-
-    wait_for(world, world.alarm_minutes, lambda: state() == "OK")
-    return state() == "OK", state()
+    wait_for(world, world.alarm_minutes, lambda: state_of(world, "ResetMissing") == "OK")
+    seen = state_of(world, "ResetMissing")
+    return seen == "OK", seen
 
 
 @question(
@@ -172,7 +166,10 @@ def subscription(world, _):
     if not world.email:
         raise NotAsked("no mail address was given (--email)")
     print("  AWS has mailed a link to you. Do not open it. Copy the text after `Token=`, up to the next `&`.")
-    token = input("  Token: ").strip()
+    try:
+        token = input("  Token: ").strip()
+    except EOFError:
+        raise NotAsked("nobody was there to copy the token") from None
     sns = world.client("sns")
     arn = sns.confirm_subscription(
         TopicArn=world.outputs["AlarmTopic"], Token=token, AuthenticateOnUnsubscribe="true"
@@ -221,3 +218,27 @@ def expiry(world, _):
     document = world.client("iam").get_policy_version(PolicyArn=world.gate, VersionId=world.default_version())
     listed = network in json.dumps(document["PolicyVersion"]["Document"])
     return not listed, f"{network} is {'still' if listed else 'no longer'} on the list"
+
+
+# It makes reset-policy log an error, and the alarm of that error would ring into the questions above.
+LAST = "At the end"
+
+
+@question(
+    LAST,
+    "If a role cannot be assumed, the error says what to correct.",
+    "`sts:AssumeRole`, and the role's name",
+)
+def cannot_assume(world, _):
+    name = f"{world.prefix}-helper"
+    # It trusts the user, and so not the functions.
+    principal = {"AWS": world.arn("user", world.user_name)}
+    allow = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+    world.make_role(name, {"Version": "2012-10-17", "Statement": [allow]})
+    world.deploy(AssumeRoles=world.arn("role", name))
+    try:
+        _, report = world.invoke({"dry_run": True})
+    finally:
+        world.deploy(AssumeRoles="")
+    text = report.get("errorMessage", json.dumps(report))
+    return "sts:AssumeRole" in text and name in text, text

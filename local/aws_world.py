@@ -1,6 +1,7 @@
 """A real account as a world of the story. What is made there is written down first, removed at the end."""
 
 import contextlib
+import datetime
 import json
 import os
 import pathlib
@@ -40,6 +41,8 @@ class AwsWorld(World):
         self.endpoint = rehearsal_endpoint()
         self.artifacts = f"{prefix}-artifacts"
         self.made_so_far = []
+        # With room for a clock that is not right: before the run nothing had these names.
+        self.begun = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=1)
         if self.endpoint:
             self.fires_in, self.calm = 2, 0.2
         caller = self.client("sts").get_caller_identity()

@@ -18,35 +18,37 @@ from botocore.exceptions import ClientError
 
 import measure
 from asking import NotAsked, question
+from listener import Mailbox
+from show import Show
 from tools import Problem
 from world import OFFICE, error_code, key_in
 
 
 def widen(world, report):
     """A policy whose list has this machine's address, and a role whose trust policy has two principals."""
-    report.chapter("A second policy and a role, in the same stack")
-    own = world.call(path="", headers={"Accept": "application/json"}).json()["network"]
-    report.hide(own.partition("/")[0], "THIS-ADDRESS")
-    world.make_policy(world.office_name, world.gate_document(OFFICE, own))
+    show = Show(world, report)
+    show.chapter("a second policy and a role, in the same stack")
+    world.make_policy(world.office_name, world.gate_document(OFFICE, world.own_network))
     world.make_role(world.role_name, trust(world))
-    report.hide(str(world.account), "111122223333")
     world.office_user = world.make_user(f"{world.prefix}-office")
     report.hide(world.office_user[0], "ACCESS-KEY-ID")
     world.attach(f"{world.prefix}-office", world.office)
     world.role = world.arn("role", world.role_name)
     world.deploy(PolicyArns=f"{world.gate},{world.office}", RoleArns=world.role)
+    if world.real:
+        # From now on, so that it hears every alarm.
+        world.mailbox = Mailbox(world)
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         # As an administrator writes it, not as IAM reads it back.
         file.write(json.dumps(trust(world)))
         file.flush()
-        for arguments in [("--arn", world.office), ("--arn", world.role, "--file", file.name)]:
-            done, text = world.command("baseline", "save", *arguments)
-            report.check(f"`baseline save` of `{arguments[1]}`", "`saved as`", text, done)
+        show.command("baseline", "save", "--arn", world.office, expect="saved as s3://")
+        save = ("baseline", "save", "--arn", world.role, "--file")
+        show.command(*save, file.name, shown=(*save, "trust.json"), expect="saved as s3://")
     printed = world.command("member", "add", "carol")[1]
     world.key = key_in(printed)
     report.hide(world.key, "$KEY")
-    done, text = world.command("reset")
-    report.check("`reset`", "nothing to do: `unchanged`", text, done and text.startswith("unchanged"))
+    show.command("reset", expect="unchanged")
 
 
 def trust(world):
@@ -202,26 +204,6 @@ def events(world, group, pattern):
     pages = world.client("logs").get_paginator("filter_log_events")
     found = pages.paginate(logGroupName=group, filterPattern=pattern)
     return [event["message"].strip() for page in found for event in page["events"]]
-
-
-@question(
-    FUNCTIONS,
-    "If a role cannot be assumed, the error says what to correct.",
-    "`sts:AssumeRole`, and the role's name",
-)
-def cannot_assume(world, _):
-    name = f"{world.prefix}-helper"
-    # It trusts the user, and so not the functions.
-    principal = {"AWS": world.arn("user", world.user_name)}
-    allow = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
-    world.make_role(name, {"Version": "2012-10-17", "Statement": [allow]})
-    world.deploy(AssumeRoles=world.arn("role", name))
-    try:
-        _, report = world.invoke({"dry_run": True})
-    finally:
-        world.deploy(AssumeRoles="")
-    text = report.get("errorMessage", json.dumps(report))
-    return "sts:AssumeRole" in text and name in text, text
 
 
 # -- the schedules and the bucket ------------------------------------------------------------------

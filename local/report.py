@@ -28,7 +28,7 @@ class Report:
         self.chapters.append({"title": title, "rows": [], "notes": []})
 
     def row(self, what, expected, seen, result):
-        self.chapters[-1]["rows"].append((what, expected, one_line(seen), result))
+        self.chapters[-1]["rows"].append((what, expected, one_line(self.cleaned(str(seen))), result))
 
     def check(self, what, expected, seen, as_expected):
         self.row(what, expected, seen, OK if as_expected else DIFFERENT)

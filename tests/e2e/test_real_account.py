@@ -90,12 +90,12 @@ def test_the_run_tells_everything_and_leaves_nothing(emulator, folder, tmp_path)
     assert left(emulator) == [] and not STATE.exists(), printed
     assert "| nothing is left | nothing is left | as expected |" in text, text
     for _, what, *_ in QUESTIONS:
-        assert what in text, what
+        assert f"\n| {what} | " in text, what
     story = text[: text.index("## A second policy")]
     assert "DIFFERENT" not in story.split("different,")[1], story
     assert "Traceback" not in printed
     # The report is made to be passed on.
-    assert not re.search(r"#key=[0-9a-f]|000000000000|Bearer [0-9a-f]{8}", text), text
+    assert not re.search(r"#key=[0-9a-f]|000000000000|Bearer [0-9a-f]{8}|127\.0\.0\.1", text), text
 
 
 def test_an_interrupted_run_leaves_nothing(emulator, folder, tmp_path):
@@ -247,6 +247,16 @@ def test_the_report_names_neither_keys_nor_the_account():
     report.check("a|b", "e", "arn:aws:iam::123456789012:user/x 51.44.71.80/32 151.44.71.80", True)
     text = report.markdown("")
     assert "arn:aws:iam::111122223333:user/x THIS-ADDRESS/32 151.44.71.80" in text and "a\\|b" in text
+
+
+def test_what_is_cut_short_is_hidden_first():
+    report = Report("x")
+    report.hide("51.44.71.80", "THIS-ADDRESS")
+    report.chapter("c")
+    # One more character, and the cut is in the middle of the address.
+    for length in range(380, 400):
+        report.check("w", "e", "x" * length + " 51.44.71.80/32 and more", True)
+    assert "51.4" not in report.markdown("")
 
 
 def test_each_question_of_the_documentation_is_asked():
