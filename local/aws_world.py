@@ -33,8 +33,10 @@ class AwsWorld(World):
     fires_in, fires_late = 90, 180
     alarm_minutes, email = 20, None
 
-    def __init__(self, session, prefix, folder=None):
+    def __init__(self, session, prefix, folder=None, program=None):
         super().__init__(prefix, folder)
+        # A package's own program does not run on a Mac, nor on the other processor.
+        self.given_program = program
         self.session = session
         self.region = session.region_name
         self.partition = session.get_partition_for_region(self.region)
@@ -65,6 +67,10 @@ class AwsWorld(World):
     @property
     def architecture(self):
         return architecture_of(self.folder / "add-ip" / "bootstrap")
+
+    @property
+    def program(self):
+        return self.given_program or super().program
 
     def facts(self):
         versions = [self.run([BUILD / "bin" / "sam", "--version"])[1], f"boto3 {boto3.__version__}"]

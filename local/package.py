@@ -19,7 +19,7 @@ import sys
 import tempfile
 import zipfile
 
-from tools import BUILT, ROOT, VENVS, Problem, architecture, build_program, say
+from tools import BUILT, ROOT, VENVS, Problem, architecture, build_program, say, this_processor
 
 FUNCTIONS = {"AddIpFunction": "add-ip", "ResetPolicyFunction": "reset-policy"}
 FILES = ["samconfig.toml", "LICENSE", "README.md", "README.ja.md", "CHANGELOG.md"]
@@ -31,13 +31,43 @@ MACHINES = {62: "x86_64", 183: "arm64"}
 def architecture_of(binary):
     """The processor that a binary is for, from its ELF header."""
     try:
-        head = binary.open("rb").read(20)
+        found = elf_machine(binary)
     except OSError:
         raise Problem(f"`{binary.name}` of {binary.parent.name} is missing: run `make build`") from None
-    if head[:4] != b"\x7fELF":
+    if not found:
         raise Problem(f"`{binary.parent.name}/{binary.name}` is no Linux program: run `make build` on Linux")
+    return found
+
+
+def elf_machine(binary):
+    """-> the processor of a Linux program; None if it is no Linux program"""
+    with binary.open("rb") as opened:
+        head = opened.read(20)
+    if len(head) < 20 or head[:4] != b"\x7fELF":
+        return None
     machine = int.from_bytes(head[18:20], "little" if head[5] == 1 else "big")
     return MACHINES.get(machine, f"an unknown processor ({machine})")
+
+
+def check_runs_here(program, system=sys.platform, processor=None):
+    """Refuses an `ip-gate` of another machine: a package's is for Linux on the functions' processor."""
+    here, processor = ("macOS" if system == "darwin" else "Linux"), processor or this_processor()
+    try:
+        found = elf_machine(program)
+    except OSError as error:
+        raise Problem(f"the program cannot be read: {error}") from None
+    if system == "darwin":
+        runs, is_for = not found, f"Linux on {found}"
+    else:
+        runs, is_for = found == processor, f"Linux on {found}" if found else "another system"
+    if not runs:
+        raise Problem(
+            f"`{program.name}` is for {is_for}, and this machine is {here} on {processor}: unpack "
+            f"ip-gate-program-{version()}-{here.lower()}-{processor}.zip of the release, and give "
+            'OPTIONS="--program <its folder>/ip-gate"'
+        )
+    if not os.access(program, os.X_OK):
+        raise Problem(f"`{program}` cannot be run: `chmod +x` it")
 
 
 def check_architecture(wanted, built=BUILT):

@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 import alarms  # noqa: F401, it has questions
 from asking import FAILURES, ask
 from aws_world import STATE, AwsWorld
-from package import unpack
+from package import check_runs_here, unpack
 from questions import widen
 from report import DIFFERENT, Report
 from story import tell
@@ -81,7 +81,9 @@ def run(arguments):
     with tempfile.TemporaryDirectory() as unpacked:
         package = arguments.package.resolve()
         folder = package if package.is_dir() else unpack(package, pathlib.Path(unpacked))
-        world = AwsWorld(session, prefix, folder)
+        program = arguments.program.resolve() if arguments.program else folder / "ip-gate"
+        check_runs_here(program)
+        world = AwsWorld(session, prefix, folder, program)
         world.email = arguments.email
         world.patience, world.alarm_minutes = arguments.patience, arguments.alarm_minutes
         world.samples = arguments.samples
@@ -197,6 +199,11 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--package", type=pathlib.Path, help="the package to deploy, a zip or a folder")
+    parser.add_argument(
+        "--program",
+        type=pathlib.Path,
+        help="the program ip-gate for this machine, if the package's is for another",
+    )
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument("--clean", action="store_true", help="remove what a killed run left")
     parser.add_argument("--email", help="also try a subscription by mail, with your help")

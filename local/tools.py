@@ -127,10 +127,13 @@ def build_environment():
     }
 
 
+def this_processor():
+    return "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
+
+
 def architecture():
     """The processor to build for: the one that was asked for, or this machine's."""
-    here = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
-    wanted = os.environ.get("ARCHITECTURE") or here
+    wanted = os.environ.get("ARCHITECTURE") or this_processor()
     if wanted not in ("x86_64", "arm64"):
         raise Problem(f"ARCHITECTURE is `{wanted}`, set it to x86_64 or arm64")
     return wanted

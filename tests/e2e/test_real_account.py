@@ -6,7 +6,9 @@ What the emulator answers otherwise than AWS is a row with DIFFERENT in the repo
 import json
 import os
 import re
+import shutil
 import signal
+import struct
 import subprocess
 import time
 
@@ -16,9 +18,10 @@ import pytest
 import alarms  # noqa: F401, it has questions
 import package
 from asking import QUESTIONS
+from aws_world import AwsWorld
 from emulator import Stack, for_the_emulator
 from report import Report
-from tools import ROOT, STACK
+from tools import ROOT, STACK, Problem, this_processor
 
 PREFIX = "ip-gate-trial-0123abcd"
 STATE = ROOT / "account-state.json"
@@ -149,6 +152,46 @@ def test_a_report_that_cannot_be_written_is_seen_before_anything_is_made(emulato
     printed, _ = process.communicate(timeout=60)
     assert process.returncode == 1 and "the report cannot be written" in printed
     assert "It makes, and removes" not in printed and left(emulator) == []
+
+
+def test_a_package_for_another_processor_needs_the_program_for_this_one(emulator, folder, tmp_path):
+    other = shutil.copytree(folder, tmp_path / "other")
+    binary = bytearray((other / "ip-gate").read_bytes())
+    here = this_processor()
+    binary[18:20] = struct.pack("<H", 183 if here == "x86_64" else 62)
+    (other / "ip-gate").write_bytes(binary)
+    printed, _ = start(emulator, "--package", str(other)).communicate(timeout=60)
+    [line] = printed.splitlines()
+    assert f"this machine is Linux on {here}: unpack ip-gate-program-" in line
+    assert f'-linux-{here}.zip of the release, and give OPTIONS="--program <its folder>/ip-gate"' in line
+    program = ("--program", str(folder / "ip-gate"))
+    printed, _ = start(emulator, "--package", str(other), *program).communicate(timeout=60)
+    assert "nothing was made" in printed, printed
+    world = AwsWorld.__new__(AwsWorld)
+    world.given_program, world.folder = folder / "ip-gate", other
+    assert world.program == folder / "ip-gate"
+
+
+@pytest.mark.parametrize(
+    "head, system, processor, refused",
+    [
+        (b"\x7fELF\x02\x01", "darwin", "arm64", "is for Linux on arm64, and this machine is macOS on arm64"),
+        (b"\xcf\xfa\xed\xfe", "darwin", "arm64", None),
+        (b"\xcf\xfa\xed\xfe", "linux", "arm64", "is for another system, and this machine is Linux"),
+        (b"\x7fELF\x02\x01", "linux", "x86_64", "is for Linux on arm64, and this machine is Linux on x86_64"),
+        (b"\x7fELF\x02\x01", "linux", "arm64", None),
+    ],
+)
+def test_a_program_that_does_not_run_here_is_refused(tmp_path, head, system, processor, refused):
+    program = tmp_path / "ip-gate"
+    program.write_bytes(head.ljust(18, b"\0") + struct.pack("<H", 183))
+    program.chmod(0o755)
+    if refused is None:
+        package.check_runs_here(program, system, processor)
+    else:
+        with pytest.raises(Problem, match=refused) as raised:
+            package.check_runs_here(program, system, processor)
+        assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("prefix", ["ip-gate", "ip-gate-trial-", "ip-gate-trial-A", "my-ip-gate-trial-1"])
