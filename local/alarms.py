@@ -1,10 +1,13 @@
 """The questions about alarms: they need failures that are made on purpose, a mailbox, and some minutes."""
 
+import collections
+import email.utils
 import json
 import time
 
 from botocore.exceptions import ClientError
 
+import insights
 import questions  # noqa: F401, they are asked before these
 from asking import NotAsked, question
 
@@ -91,6 +94,54 @@ def fails(world, _):
             restore(world)
     refused = member.status == 502 and member.json().get("error") == "baseline_unusable"
     return not done and world.gate in text and refused, f"{text}; {member}"
+
+
+@question(
+    ALARMS,
+    "Lambda's level filter reads the level of a log line.",
+    "with `ApplicationLogLevel` ERROR an ERROR line comes, and no INFO line",
+    real=True,
+)
+def level_filter(world, _):
+    """While the baseline is away each reset logs an error. A line without a level would count as INFO."""
+    client, name = world.client("lambda"), world.resources()["ResetPolicyFunction"]
+    before = client.get_function_configuration(FunctionName=name)["LoggingConfig"]
+    try:
+        begun = set_logging(client, name, {**before, "ApplicationLogLevel": "ERROR"})
+        ended = date_of(client.invoke(FunctionName=name, Payload=b"{}")) + 1
+        levels = levels_between(world, begun, ended)
+    finally:
+        set_logging(client, name, before)
+    return levels["ERROR"] > 0 and set(levels) == {"ERROR"}, dict(levels)
+
+
+def set_logging(client, name, config):
+    """-> when it is in force, by AWS's clock"""
+    client.update_function_configuration(FunctionName=name, LoggingConfig=config)
+    client.get_waiter("function_updated_v2").wait(FunctionName=name)
+    return date_of(client.get_function_configuration(FunctionName=name))
+
+
+def date_of(answer):
+    found = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+    return email.utils.parsedate_to_datetime(found).timestamp() if found else time.time()
+
+
+def levels_between(world, begun, ended):
+    """-> how many lines of each level reset-policy has logged in these seconds"""
+    group = world.resources()["ResetPolicyLogs"]
+    given = {"startTime": int(begun * 1000), "endTime": int(ended * 1000)}
+
+    def levels():
+        lines = [each["message"] for each in insights.events(world, group, "", **given)]
+        found = [json.loads(line).get("level") for line in lines if line.startswith("{")]
+        # The platform's own lines have none.
+        return collections.Counter(level for level in found if level)
+
+    # They come in their order, but not at once.
+    if wait_for(world, world.patience / 60, lambda: levels()["ERROR"]):
+        time.sleep(world.calm)
+    return levels()
 
 
 @question(

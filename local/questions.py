@@ -4,18 +4,17 @@ The sentences are the same there. A test compares them.
 """
 
 import collections
-import concurrent.futures
-import datetime
 import json
 import re
-import socket
 import tempfile
 import time
-import urllib.parse
 
 import boto3
 from botocore.exceptions import ClientError
 
+import endpoints
+import gateway  # noqa: F401, they are asked before these
+import insights
 import measure
 from asking import NotAsked, question
 from listener import Mailbox
@@ -59,96 +58,6 @@ def trust(world):
     return {"Version": "2012-10-17", "Statement": [{**allow, "Condition": listed}]}
 
 
-# -- the gateway -----------------------------------------------------------------------------------
-
-GATEWAY = "The gateway"
-
-
-@question(
-    GATEWAY,
-    "A wrong path with a key is a plain 404, and the key is not repeated.",
-    "404 `not_found`",
-    real=True,
-)
-def wrong_path(world, _):
-    found = world.call("my-secret-text", "nothing")
-    repeated = "my-secret-text" in found.text + str(found.headers)
-    return found.status == 404 and found.json().get("error") == "not_found" and not repeated, found
-
-
-@question(GATEWAY, "A wrong method and HEAD get the gateway's 404.", "404, 404", real=True)
-def wrong_method(world, _):
-    seen = [world.call(method=method).status for method in ("PUT", "HEAD")]
-    return seen == [404, 404], seen
-
-
-@question(
-    GATEWAY, "A browser may read the gateway's own answers.", "`access-control-allow-origin: *`", real=True
-)
-def readable(world, _):
-    seen = world.call(path="nothing", headers={"Origin": "https://example.com"}).headers
-    return seen["Access-Control-Allow-Origin"] == "*", seen["Access-Control-Allow-Origin"]
-
-
-@question(
-    GATEWAY,
-    "`WWW-Authenticate` is renamed.",
-    "`x-amzn-Remapped-WWW-Authenticate`, a 401 of the function",
-    real=True,
-)
-def renamed(world, _):
-    names = [name for name in world.call().headers if "authenticate" in name.lower()]
-    return [name.lower() for name in names] == ["x-amzn-remapped-www-authenticate"], names
-
-
-@question(GATEWAY, "The second API is dual-stack.", "`dualstack`, and an IPv6 address in DNS", real=True)
-def dual_stack(world, _):
-    api = world.client("apigateway").get_rest_api(restApiId=world.resources()["DualStackApi"])
-    kind = api.get("endpointConfiguration", {}).get("ipAddressType")
-    return kind == "dualstack" and bool(
-        ipv6_of(world)
-    ), f"{kind}, {len(ipv6_of(world))} IPv6 addresses in DNS"
-
-
-def ipv6_of(world):
-    host = urllib.parse.urlsplit(world.url(output="DualStackAddUrl")).hostname
-    try:
-        return {found[4][0] for found in socket.getaddrinfo(host, 443, socket.AF_INET6, socket.SOCK_STREAM)}
-    except OSError:
-        return set()
-
-
-@question(GATEWAY, "The dual-stack API answers over IPv6.", "a TLS connection to its IPv6 address", real=True)
-def over_ipv6(world, _):
-    host = urllib.parse.urlsplit(world.url(output="DualStackAddUrl")).hostname
-    for address in ipv6_of(world):
-        try:
-            with socket.create_connection((address, 443), timeout=5):
-                return True, f"{host} was reached over IPv6"
-        except OSError as error:
-            reason = error
-            continue
-    raise NotAsked("this machine has no way out over IPv6" + (f": {reason}" if ipv6_of(world) else ""))
-
-
-@question(
-    GATEWAY,
-    "Throttling answers in the functions' form.",
-    "of 400 requests some 429, with `Retry-After` and `access-control-allow-origin`",
-    real=True,
-)
-def throttling(world, _):
-    with concurrent.futures.ThreadPoolExecutor(100) as pool:
-        found = list(pool.map(lambda _: world.call(path="status"), range(400)))
-    counts = dict(collections.Counter(each.status for each in found))
-    refused = next((each for each in found if each.status == 429), None)
-    if refused is None:
-        return False, counts
-    headers = {name: refused.headers[name] for name in ("Retry-After", "Access-Control-Allow-Origin")}
-    good = refused.json().get("error") == "throttled" and all(headers.values())
-    return good and set(counts) <= {401, 429}, f"{counts}; {refused} {headers}"
-
-
 # -- the functions ---------------------------------------------------------------------------------
 
 FUNCTIONS = "The functions"
@@ -170,7 +79,7 @@ def mistyped(world, _):
 
 @question(
     FUNCTIONS,
-    "Log lines have a timestamp that Lambda's level filter understands.",
+    "Log lines are JSON with a timestamp and a level.",
     "JSON with `timestamp` (RFC 3339) and `level`",
     real=True,
 )
@@ -192,18 +101,12 @@ def log_line(world, logical, outcome):
     group, end = world.resources()[logical], time.monotonic() + world.patience
     pattern = f'{{ $.fields.outcome = "{outcome}" }}'
     while True:
-        found = events(world, group, pattern)
+        found = insights.messages(world, group, pattern)
         if found:
             return found[-1]
         if time.monotonic() > end:
             raise Problem(f"no line with outcome {outcome} came to {logical}")
         time.sleep(5)
-
-
-def events(world, group, pattern):
-    pages = world.client("logs").get_paginator("filter_log_events")
-    found = pages.paginate(logGroupName=group, filterPattern=pattern)
-    return [event["message"].strip() for page in found for event in page["events"]]
 
 
 # -- the schedules and the bucket ------------------------------------------------------------------
@@ -349,7 +252,7 @@ def member_waits(world, report):
 def certificates(world, report):
     if world.endpoint:
         raise NotAsked("an emulator has no endpoints of AWS")
-    return measure.certificates(world, report)
+    return endpoints.certificates(world, report)
 
 
 # -- after some use --------------------------------------------------------------------------------
@@ -361,14 +264,13 @@ USE = "After this use"
     USE, "The functions never take their own version for somebody else's.", "no line with `merged.version`"
 )
 def nothing_merged(world, _):
-    found = events(world, world.resources()["AddIpLogs"], '"merged.version"')
+    found = insights.messages(world, world.resources()["AddIpLogs"], '"merged.version"')
     return not found, f"{len(found)} lines"
 
 
 @question(USE, "Work after the answer ends in time.", "the longest request under 28,000 ms", real=True)
-def work_ends(world, report):
-    """The platform's own lines; Logs Insights needs some minutes to have them."""
-    client, group = world.client("logs"), world.resources()["AddIpLogs"]
+def work_ends(world, _):
+    """The platform's own lines."""
     text = (
         'filter type = "platform.report" | stats count(*) as requests, '
         "max(record.metrics.durationMs) as longest, "
@@ -376,16 +278,24 @@ def work_ends(world, report):
         "max(record.metrics.initDurationMs) as longest_start, "
         "max(record.metrics.maxMemoryUsedMB) as memory_mb"
     )
-    end = time.monotonic() + world.patience
-    while True:
-        now = int(datetime.datetime.now(datetime.timezone.utc).timestamp())
-        given = {"logGroupName": group, "startTime": now - 7200, "endTime": now, "queryString": text}
-        number = client.start_query(**given)["queryId"]
-        time.sleep(5)
-        found = client.get_query_results(queryId=number)["results"]
-        seen = {pair["field"]: pair["value"] for pair in (found[0] if found else [])}
-        if seen.get("longest"):
-            return float(seen["longest"]) < 28000, seen
-        if time.monotonic() > end:
-            return False, "Logs Insights found no line of the platform"
-        time.sleep(10)
+
+    def enough(rows):
+        return rows and rows[0].get("longest")
+
+    found = insights.query(world, [world.resources()["AddIpLogs"]], text, enough)
+    if not enough(found):
+        return False, "Logs Insights found no line of the platform"
+    return float(found[0]["longest"]) < 28000, found[0]
+
+
+@question(USE, "The saved queries find what they are for.", "three queries; each finds a line", real=True)
+def saved_queries(world, _):
+    prefix = f"{world.stack_name}/"
+    found = world.client("logs").describe_query_definitions(queryDefinitionNamePrefix=prefix)
+    seen = {
+        each["name"].removeprefix(prefix): len(
+            insights.query(world, each["logGroupNames"], each["queryString"])
+        )
+        for each in found["queryDefinitions"]
+    }
+    return len(seen) == 3 and all(seen.values()), ", ".join(f"{name}: {n} lines" for name, n in seen.items())

@@ -1,16 +1,21 @@
 """The measurements of `make account`: what a lag is, and which roots an endpoint needs."""
 
+import email.utils
+import json
 import socket
 import ssl
 import subprocess
 import threading
 import time
+import types
 
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 
-from measure import Lag, Watch, handshake, refuses, truth
-from report import distribution
+from endpoints import answer_at, chain_of, handshake
+from measure import Lag, Watch, refuses, truth, waits
+from report import Report, distribution
+from world import Answer
 
 
 def failing(code):
@@ -99,3 +104,101 @@ def test_an_endpoint_is_trusted_with_its_own_root_and_with_no_other(server):
     assert handshake("localhost", own + other, port, "127.0.0.1")[0]
     refused, why = handshake("localhost", other, port, "127.0.0.1")
     assert not refused and "CERTIFICATE_VERIFY_FAILED" in why
+
+
+def test_the_chain_is_named_to_its_root(server):
+    port, own, other = server
+
+    def trusting(roots):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(cadata=roots)
+        return context
+
+    assert chain_of("localhost", port, "127.0.0.1", trusting(own)) == "localhost"
+    assert chain_of("localhost", port, "127.0.0.1", trusting(other)).startswith("not verified: ")
+
+
+class ColdWorld:
+    """add-ip on AWS: each change of the configuration ends the environment, and a request starts one."""
+
+    real, samples, calm, patience = True, 4, 0, 0
+    # By AWS's clock, which is not this machine's.
+    clock = 1_800_000_000
+
+    def __init__(self, cold=lambda _: True):
+        self.cold, self.lines, self.updates, self.is_cold, self.listed = cold, [], 0, False, False
+
+    def resources(self):
+        return {"AddIpFunction": "add-ip", "AddIpLogs": "logs"}
+
+    def client(self, _):
+        return self
+
+    def update_function_configuration(self, **_):
+        self.updates += 1
+        self.is_cold = self.cold(self.updates)
+
+    def get_waiter(self, _):
+        return types.SimpleNamespace(wait=lambda **_: None)
+
+    def get_paginator(self, _):
+        return types.SimpleNamespace(paginate=lambda **_: [{"events": self.lines}])
+
+    def call(self, _, path="add", *__):
+        self.clock += 10
+        metrics = {"durationMs": 5.0, **({"initDurationMs": 20.0} if self.is_cold else {})}
+        line = json.dumps({"type": "platform.report", "record": {"metrics": metrics}})
+        self.lines.append({"timestamp": self.clock * 1000, "message": line})
+        self.is_cold = False
+        status = "removed" if path == "remove" else "already_allowed" if self.listed else "added"
+        self.listed = path == "add"
+        date = email.utils.formatdate(self.clock, usegmt=True)
+        return Answer(200, json.dumps({"status": status}), {"Date": date}, 0.5)
+
+
+def test_a_cold_add_is_measured_and_proved_by_its_report():
+    report = Report("x")
+    report.chapter("c")
+    assert waits(ColdWorld(), "key", report) == (True, "4 warm, 6 cold")
+    [note] = report.chapters[0]["notes"]
+    assert "`added`, cold | n=3" in note and "`already_allowed`, cold | n=3" in note
+
+
+def test_a_request_that_was_not_cold_is_left_out_and_said():
+    report = Report("x")
+    report.chapter("c")
+    good, seen = waits(ColdWorld(lambda number: number != 5), "key", report)
+    assert good and seen == ("4 warm, 5 cold; 1 were not proved cold by their REPORT line, and are left out")
+    assert "`added`, cold | n=2" in report.chapters[0]["notes"][0]
+    good, _ = waits(ColdWorld(lambda number: number < 4), "key", report)
+    assert not good and "`added`, cold | not one was proved cold" in report.chapters[0]["notes"][1]
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
+def test_an_answer_over_ipv6_comes_over_tls(tmp_path):
+    key, pem = tmp_path / "key", tmp_path / "pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", key]
+    command += ["-out", pem, "-subj", "/CN=x", "-addext", "subjectAltName=DNS:api.example.com"]
+    subprocess.run(command, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem, key)
+    try:
+        listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("this machine has no IPv6 address of its own")
+    asked = []
+
+    def serve():
+        plain, _ = listener.accept()
+        with context.wrap_socket(plain, server_side=True) as secure:
+            asked.append(secure.recv(1000).decode())
+            secure.sendall(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    trusting = ssl.create_default_context(cafile=pem)
+    port = listener.getsockname()[1]
+    assert answer_at("::1", "api.example.com", "/gate/add", port, trusting) == 401
+    thread.join(10)
+    assert asked[0].startswith("GET /gate/add HTTP/1.1\r\nHost: api.example.com\r\n")
+    listener.close()

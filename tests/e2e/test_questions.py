@@ -1,15 +1,20 @@
 """The questions against AWS as its documentation describes it, where the emulator answers otherwise."""
 
 import datetime
+import email.utils
 import json
+import ssl
 from unittest import mock
 
 import pytest
 
 import alarms
+import gateway
+import insights
 import questions
-from asking import QUESTIONS
+from asking import QUESTIONS, NotAsked, answer
 from report import Report
+from world import Answer
 
 NOW = datetime.datetime(2026, 11, 29, 12, tzinfo=datetime.timezone.utc)
 
@@ -163,3 +168,159 @@ def test_messages_of_the_topic_are_waited_for(monkeypatch):
     world.mailbox.look.side_effect = lambda: answers.pop(0) if len(answers) > 1 else answers[0]
     world.alarm_minutes = 5
     assert alarms.told(world, None)[0]
+
+
+class LambdaWorld:
+    """reset-policy without its baseline, and Lambda, which filters lines by their level."""
+
+    real, patience, calm, begun = True, 0, 0, NOW
+
+    def __init__(self, filters=True, fails=False):
+        self.config = {"LogFormat": "JSON", "LogGroup": "logs", "ApplicationLogLevel": "INFO"}
+        self.filters, self.fails, self.lines, self.clock = filters, fails, [], 1_800_000_000
+
+    def resources(self):
+        return {"ResetPolicyFunction": "reset-policy", "ResetPolicyLogs": "logs"}
+
+    def client(self, _):
+        return self
+
+    def stamped(self, **answer):
+        self.clock += 5
+        date = email.utils.formatdate(self.clock, usegmt=True)
+        return {**answer, "ResponseMetadata": {"HTTPHeaders": {"date": date}}}
+
+    def get_function_configuration(self, **_):
+        return self.stamped(LoggingConfig=dict(self.config))
+
+    def update_function_configuration(self, LoggingConfig, **_):
+        self.config = LoggingConfig
+
+    def get_waiter(self, _):
+        return mock.Mock()
+
+    def invoke(self, **_):
+        if self.fails:
+            raise OSError("the network")
+        for level in ("INFO", "ERROR"):
+            if not self.filters or level == "ERROR" or self.config["ApplicationLogLevel"] == "INFO":
+                line = json.dumps({"timestamp": "2026", "level": level})
+                self.lines.append({"timestamp": (self.clock + 1) * 1000, "message": line})
+        self.lines.append({"timestamp": (self.clock + 1) * 1000, "message": '{"type":"platform.report"}'})
+        return self.stamped()
+
+    def get_paginator(self, _):
+        return self
+
+    def paginate(self, startTime, endTime, **_):
+        return [{"events": [each for each in self.lines if startTime <= each["timestamp"] <= endTime]}]
+
+
+def test_the_level_filter_is_set_and_put_back():
+    world = LambdaWorld()
+    # What was logged before is not looked at.
+    world.invoke()
+    before = dict(world.config)
+    assert alarms.level_filter(world, None) == (True, {"ERROR": 1})
+    assert world.config == before
+    assert alarms.level_filter(LambdaWorld(filters=False), None) == (False, {"INFO": 1, "ERROR": 1})
+    world = LambdaWorld(fails=True)
+    with pytest.raises(OSError):
+        alarms.level_filter(world, None)
+    assert world.config == before
+
+
+class GatewayWorld:
+    """add-ip behind its gateway, and how many requests it may serve at once."""
+
+    patience = 60
+
+    def __init__(self, concurrency=None, lag=2, fails=False):
+        self.concurrency, self.lag, self.fails, self.changed = concurrency, lag, fails, []
+
+    def resources(self):
+        return {"AddIpFunction": "add-ip"}
+
+    def client(self, _):
+        return self
+
+    def get_function_concurrency(self, **_):
+        return {} if self.concurrency is None else {"ReservedConcurrentExecutions": self.concurrency}
+
+    def put_function_concurrency(self, FunctionName, ReservedConcurrentExecutions):
+        assert FunctionName == "add-ip"
+        self.change(ReservedConcurrentExecutions)
+
+    def delete_function_concurrency(self, FunctionName):
+        self.change(None)
+
+    def change(self, value):
+        self.concurrency, self.left = value, self.lag
+        self.changed.append(value)
+
+    def call(self, path):
+        if self.fails:
+            raise OSError("the network")
+        # A change needs some time.
+        self.left -= 1
+        if (self.concurrency == 0) == (self.left < 0):
+            return Answer(500, '{"error":"gateway_error"}', {"Access-Control-Allow-Origin": "*"}, 0)
+        return Answer(401, '{"error":"unauthorized"}', {"Access-Control-Allow-Origin": "*"}, 0)
+
+
+@pytest.mark.parametrize("before", [None, 20])
+def test_a_function_that_cannot_be_called_can_be_called_again(before):
+    world = GatewayWorld(before)
+    good, seen = gateway.function_away(world, None)
+    assert good and seen.endswith("then 401"), seen
+    assert world.changed == [0, before] and world.concurrency == before
+    world = GatewayWorld(before, fails=True)
+    with pytest.raises(OSError):
+        gateway.function_away(world, None)
+    assert world.concurrency == before
+
+
+def test_the_saved_queries_are_run_until_their_lines_have_come(monkeypatch):
+    monkeypatch.setattr(insights.time, "sleep", lambda _: None)
+    names = ["Who added what", "What was taken out", "Refusals"]
+    logs = mock.Mock()
+    logs.describe_query_definitions.return_value = {
+        "queryDefinitions": [
+            {"name": f"p/{name}", "logGroupNames": [name], "queryString": f"query {name}"} for name in names
+        ]
+    }
+    logs.start_query.side_effect = lambda **given: {"queryId": given["logGroupNames"][0]}
+    empty, line = [], [{"field": "@timestamp", "value": "x"}]
+    answers = {name: [("Running", empty), ("Complete", empty), ("Complete", [line])] for name in names}
+
+    def results(queryId):
+        status, rows = answers[queryId].pop(0) if len(answers[queryId]) > 1 else answers[queryId][0]
+        return {"status": status, "results": rows}
+
+    logs.get_query_results.side_effect = results
+    world = mock.Mock(patience=60, stack_name="p")
+    world.client.return_value = logs
+    assert questions.saved_queries(world, None)[0]
+    assert {call.kwargs["queryString"] for call in logs.start_query.mock_calls} == {
+        f"query {name}" for name in names
+    }
+    answers["Refusals"], world.patience = [("Complete", empty)], 0
+    assert questions.saved_queries(world, None) == (
+        False,
+        "Who added what: 1 lines, What was taken out: 1 lines, Refusals: 0 lines",
+    )
+
+
+def test_a_machine_without_ipv6_is_not_asked(monkeypatch):
+    world = mock.Mock()
+    world.url.return_value = "https://api.example.com/gate/add"
+    monkeypatch.setattr(gateway, "ipv6_of", lambda _: {"2001:db8::1"})
+    monkeypatch.setattr(gateway.socket, "create_connection", mock.Mock(side_effect=OSError("unreachable")))
+    with pytest.raises(NotAsked, match="unreachable"):
+        gateway.over_ipv6(world, None)
+    # Where there is a way, a certificate that does not hold is an answer.
+    monkeypatch.setattr(gateway.socket, "create_connection", mock.Mock())
+    monkeypatch.setattr(gateway.endpoints, "answer_at", mock.Mock(side_effect=ssl.SSLError("bad")))
+    assert answer(gateway.over_ipv6, world, None)[1] is False
+    monkeypatch.setattr(gateway.endpoints, "answer_at", lambda *_: 401)
+    assert gateway.over_ipv6(world, None)[0]
