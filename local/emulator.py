@@ -135,8 +135,8 @@ class Stack:
         self.outputs = self.sam_deploy("ip-gate", self.parameters)
         self.url = self.local_url(self.outputs["AddUrl"])
 
-    def sam_deploy(self, name, parameters):
-        """Deploys the built template as a stack of this name; -> its outputs."""
+    def sam_deploy(self, name, parameters, template=None):
+        """Deploys the built template, or another one, as a stack of this name; -> its outputs."""
         command = [
             "sam",
             "deploy",
@@ -145,7 +145,7 @@ class Stack:
             "--config-file",
             ROOT / "samconfig.toml",
             "--template-file",
-            local_template(),
+            template or local_template(),
         ]
         command += ["--stack-name", name]
         if parameters:
