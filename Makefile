@@ -12,7 +12,7 @@ LINT := .venv-lint/bin
 NODE20 := .venv-node20/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo local account account-clean build package program package-test reproducible test unit action e2e simulate faults fuzz bench lint lint-rust lint-python lint-template lint-workflows lint-action deny mutants pins tools
+.PHONY: help demo local account account-clean build package program program-test package-test checksums reproducible test unit action e2e simulate faults fuzz bench lint lint-rust lint-python lint-template lint-workflows lint-action deny mutants pins tools
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,8 +38,14 @@ package: build ## make dist/ip-gate-<version>-<architecture>.zip, from which `sa
 program: ## make dist/ip-gate-program-<version>-<system>-<architecture>.zip: the program ip-gate alone, for Linux or macOS
 	@$(PYTHON) local/package.py program
 
+program-test: ## test the program ip-gate, without AWS
+	cargo test --locked --package ip-gate
+
 package-test: tools ## deploy PACKAGE=zip (default: a quick one of this checkout) on the local stack, without source and without Rust
 	.venv-stack/bin/python -m pytest -p no:cacheprovider tests/e2e/test_package.py
+
+checksums: ## write dist/SHA256SUMS of every zip in dist/
+	cd dist && sha256sum -- *.zip | tee SHA256SUMS
 
 reproducible: ## build the last commit twice in different folders and compare the packages, byte by byte (two full builds)
 	@$(PYTHON) local/package.py reproducible

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import zipfile
 
-from tools import BUILT, ROOT, VENVS, Problem, architecture, build_program, say, this_processor
+from tools import BUILT, ROOT, VENVS, Problem, architecture, build_program, install_tools, say, this_processor
 
 FUNCTIONS = {"AddIpFunction": "add-ip", "ResetPolicyFunction": "reset-policy"}
 FILES = ["samconfig.toml", "LICENSE", "README.md", "README.ja.md", "CHANGELOG.md"]
@@ -177,15 +177,22 @@ def unpack(archive, target):
         return target / opened.namelist()[0].split("/")[0]
 
 
+def link_tools(clone):
+    """The tools that are installed here: a link to nothing could not be installed into."""
+    for venv in VENVS:
+        if venv.exists():
+            (clone / venv.name).symlink_to(venv)
+
+
 def reproducible():
     """Two clones in folders of different names and depths share nothing but the tools."""
+    install_tools()
     with tempfile.TemporaryDirectory() as folder:
         packages = []
         for name in ("a", "another/folder"):
             clone = pathlib.Path(folder, name)
             subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
-            for venv in VENVS:
-                (clone / venv.name).symlink_to(venv)
+            link_tools(clone)
             for step in (["local/stack.py", "build"], ["local/package.py"]):
                 env = {**os.environ, "CARGO_TARGET_DIR": str(clone / "target")}
                 if subprocess.run([sys.executable, *step], cwd=clone, env=env).returncode != 0:

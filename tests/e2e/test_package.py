@@ -1,6 +1,7 @@
 """The package alone: no source, no Rust on the PATH, from nothing to a member who comes and goes."""
 
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -100,6 +101,47 @@ def test_sam_build_by_habit_builds_nothing(archive, tools, tmp_path):
 
 def test_the_same_build_gives_the_same_bytes(archive, unpacked, tmp_path):
     assert package.package(tmp_path / "dist", unpacked / "ip-gate").read_bytes() == archive.read_bytes()
+
+
+def test_a_fresh_clone_is_compared_with_the_tools_that_it_has(monkeypatch, tmp_path):
+    """No tool of the lint is installed there, and the others only once somebody asked for them."""
+    here, absent, linked = tmp_path / ".venv-build", tmp_path / ".venv-lint", []
+
+    def run(command, cwd=None, **_):
+        if "clone" in command:
+            command[-1].mkdir(parents=True)
+        elif command[-1] == "local/package.py":
+            linked.append({path.name for path in cwd.glob(".venv-*") if path.exists()})
+            assert not [path for path in cwd.glob(".venv-*") if not path.exists()], "a link to nothing"
+            (cwd / "dist").mkdir()
+            (cwd / "dist" / "x.zip").write_bytes(b"the same")
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(package, "VENVS", (here, absent))
+    monkeypatch.setattr(package, "install_tools", here.mkdir)
+    monkeypatch.setattr(package.subprocess, "run", run)
+    package.reproducible()
+    assert linked == [{".venv-build"}, {".venv-build"}]
+
+
+def test_every_step_of_a_release_that_builds_or_tests_is_a_target():
+    workflow = (ROOT / ".github" / "workflows" / "release.yml").read_text()
+    ran = re.findall(r"run: (.+)", workflow)
+    assert [each for each in ran if not each.startswith(("make ", "test ", "gh release "))] == []
+    phony = re.search(r"\.PHONY: (.+)", (ROOT / "Makefile").read_text())[1].split()
+    helped = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for target in [each.split()[1] for each in ran if each.startswith("make ")]:
+        assert target in phony and f"make {target} " in helped, target
+
+
+def test_checksums_are_of_every_zip(tmp_path):
+    (tmp_path / "dist").mkdir()
+    for name in ("a.zip", "b.zip", "c.txt"):
+        (tmp_path / "dist" / name).write_text(name)
+    make = ["make", "-f", ROOT / "Makefile", "checksums"]
+    subprocess.run(make, cwd=tmp_path, check=True, capture_output=True)
+    listed = (tmp_path / "dist" / "SHA256SUMS").read_text()
+    assert [line.split("  ")[1] for line in listed.splitlines()] == ["a.zip", "b.zip"]
 
 
 @pytest.mark.parametrize("name", package.FUNCTIONS)
