@@ -4,6 +4,7 @@
 """
 
 import argparse
+import http.client
 import json
 import pathlib
 import signal
@@ -23,12 +24,20 @@ from world import LocalWorld, key_in
 def hide_own_address(world, report):
     """Before anything is written down: the report is made to be passed on."""
     end = time.monotonic() + world.patience
-    while not (network := world.call(path="", headers={"Accept": "application/json"}).json().get("network")):
+    while not (network := own_network(world)):
         if time.monotonic() > end:
             raise Problem("the URL does not say which address this machine has")
         time.sleep(1)
     report.hide(network.partition("/")[0], "THIS-ADDRESS")
     world.own_network = network
+
+
+def own_network(world):
+    """-> the network that the URL sees; None while the URL does not answer, as in its first seconds"""
+    try:
+        return world.call(path="", headers={"Accept": "application/json"}).json().get("network")
+    except (OSError, http.client.HTTPException):
+        return None
 
 
 def tell(world, report):

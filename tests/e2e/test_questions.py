@@ -1,5 +1,6 @@
 """The questions against AWS as its documentation describes it, where the emulator answers otherwise."""
 
+import collections
 import datetime
 import email.utils
 import json
@@ -12,6 +13,7 @@ import alarms
 import gateway
 import insights
 import questions
+import show
 from asking import QUESTIONS, NotAsked, answer
 from report import Report
 from world import Answer
@@ -98,12 +100,35 @@ def test_nothing_that_makes_an_alarm_ring_comes_before_the_alarms_are_quiet():
     )
 
 
-def test_the_mailbox_listens_before_the_first_question(monkeypatch):
-    steps = []
-    monkeypatch.setattr(questions, "Mailbox", lambda world: steps.append("mailbox"))
+def world_to_widen():
     world = mock.MagicMock(real=True, patience=0, excused=set(), own_network="51.44.71.80/32", user_name="u")
     world.account, world.gate, world.office, world.role = "1", "g", "o", "r"
     world.arn.return_value, world.make_user.return_value = "a", ("AKIAEXAMPLE", "secret")
+    return world
+
+
+def test_a_second_policy_that_iam_shows_late_is_waited_for(monkeypatch):
+    monkeypatch.setattr(questions, "Mailbox", lambda _: None)
+    monkeypatch.setattr(show.time, "sleep", lambda _: None)
+    tried = collections.Counter()
+
+    def command(*arguments):
+        tried[arguments] += 1
+        if arguments[0] == "member":
+            return True, "#key=" + "0" * 64
+        late = tried[arguments] == 1
+        return not late, "NoSuchEntity" if late else "saved as s3://x unchanged"
+
+    world, report = world_to_widen(), Report("x")
+    world.patience, world.command.side_effect = 60, command
+    questions.widen(world, report)
+    assert report.count("as expected") == 3 and report.count("DIFFERENT") == 0, report.markdown("")
+
+
+def test_the_mailbox_listens_before_the_first_question(monkeypatch):
+    steps = []
+    monkeypatch.setattr(questions, "Mailbox", lambda world: steps.append("mailbox"))
+    world = world_to_widen()
     world.deploy.side_effect = lambda **_: steps.append("deploy")
     world.command.return_value = True, "saved as s3://x unchanged #key=" + "0" * 64
     report = Report("x")

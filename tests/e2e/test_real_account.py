@@ -277,6 +277,7 @@ def test_clean_leaves_what_somebody_else_made_under_the_name(emulator):
     process = start(emulator, "--clean")
     printed, _ = process.communicate(timeout=60)
     assert process.returncode == 1 and "it was not made here, and it stays" in printed
+    assert "`make account-clean` removes later what is left" in printed
     assert left(emulator) == [f"{PREFIX}-alice"] and STATE.exists()
     emulator.aws("iam", "delete-user", "--user-name", f"{PREFIX}-alice")
     STATE.unlink()
