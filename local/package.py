@@ -22,7 +22,7 @@ import zipfile
 from tools import BUILT, ROOT, VENVS, Problem, architecture, build_program, install_tools, say, this_processor
 
 FUNCTIONS = {"AddIpFunction": "add-ip", "ResetPolicyFunction": "reset-policy"}
-FILES = ["samconfig.toml", "LICENSE", "README.md", "README.ja.md", "CHANGELOG.md"]
+FILES = ["samconfig.toml", "LICENSE", "README.md", "README.ja.md", "CHANGELOG.md", "CONTRIBUTING.md"]
 FOLDERS = ["examples", "docs"]
 # e_machine: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
 MACHINES = {62: "x86_64", 183: "arm64"}
