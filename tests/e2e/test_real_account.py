@@ -123,9 +123,10 @@ def test_a_terminal_that_is_gone_does_not_keep_anything_from_being_removed(
     for line in process.stdout:
         if "alice opens her URL" in line:
             break
-    process.stdout.close()
+    # A print into the closed pipe would end the run otherwise.
     if number:
         os.killpg(process.pid, number)
+    process.stdout.close()
     assert process.wait(timeout=200) != 0
     assert left(emulator) == [] and not STATE.exists()
     ended = "The run was interrupted." if number else "BrokenPipeError"
