@@ -58,9 +58,14 @@ def start(emulator, *options, **environment):
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        # A shell starts what runs in the background with SIGINT ignored, and so do its children.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=heed_signals,
     )
+
+
+def heed_signals():
+    """A shell starts what runs in the background with SIGINT ignored, and `nohup` with SIGHUP ignored."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 # Here a command of the AWS CLI runs. While add-ip still worked, its last log line would come after its log
