@@ -3,6 +3,7 @@
 import os
 import pty
 import select
+import termios
 import time
 
 
@@ -32,6 +33,13 @@ class Terminal:
             return False
         self.printed += data.decode()
         return bool(data)
+
+    def wait_until_hidden(self, seconds=30):
+        """Waits until the terminal no longer shows what is typed: the prompt comes a moment before."""
+        deadline = time.monotonic() + seconds
+        while termios.tcgetattr(self.descriptor)[3] & termios.ECHO:
+            assert time.monotonic() < deadline, "what is typed is shown"
+            time.sleep(0.01)
 
     def type(self, text):
         os.write(self.descriptor, text.encode())

@@ -39,6 +39,7 @@ def test_the_administrator_is_asked_before_the_baseline_changes(stack, account, 
 def test_the_prompt_shows_no_key(stack, account, member):
     with Terminal(member, "login") as terminal:
         terminal.wait_for("bookmark (it is not shown): ")
+        terminal.wait_until_hidden()
         terminal.type(member.bookmark + "\n")
         assert terminal.end() == 0
         assert "the bookmark is kept in" in terminal.printed
