@@ -66,26 +66,15 @@ impl Output {
         let mut rest = text;
         while let Some(character) = rest.chars().next() {
             let colour = COLOURS.iter().find(|colour| self.colour && rest.starts_with(**colour));
-            let taken = match (colour, character) {
-                (Some(colour), _) => {
-                    shown.push_str(colour);
-                    colour.len()
-                }
-                (None, '\n' | '\t') => {
-                    shown.push(character);
-                    1
-                }
-                (None, character) if character.is_control() && self.json => {
-                    shown.push_str(&format!("\\u{:04x}", u32::from(character)));
-                    character.len_utf8()
-                }
-                (None, character) => {
-                    let hidden = character.is_control();
-                    shown.push(if hidden { char::REPLACEMENT_CHARACTER } else { character });
-                    character.len_utf8()
-                }
-            };
-            rest = rest.get(taken..).unwrap_or_default();
+            let (part, after) = rest.split_at(colour.map_or(character.len_utf8(), |it| it.len()));
+            if colour.is_some() || matches!(character, '\n' | '\t') || !character.is_control() {
+                shown.push_str(part);
+            } else if self.json {
+                shown.push_str(&format!("\\u{:04x}", u32::from(character)));
+            } else {
+                shown.push(char::REPLACEMENT_CHARACTER);
+            }
+            rest = after;
         }
         shown
     }

@@ -59,34 +59,36 @@ pub async fn show(stack: &Stack, arn: &Arn, output: Output) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// Checks a document by the code that goes back to it.
+/// Checks a document by the code that goes back to it; -> the verdict, and whether a baseline is stored.
 async fn ask(
     stack: &Stack,
     candidate: &Candidate,
     output: Output,
-) -> Result<Answer<Verdict>, Problem> {
+) -> Result<(Answer<Verdict>, bool), Problem> {
     let target = stack.target(&candidate.target)?;
     let mut event = json!({ "check_baseline": target.arn() });
     if let (Some(path), Some(event)) = (&candidate.file, event.as_object_mut()) {
         event.insert("document".to_owned(), super::read_file(path)?.into());
     }
     let _progress = output.progress("checking");
-    stack.invoke(&event).await
+    let found: Answer<Verdict> = stack.invoke(&event).await?;
+    // One that cannot be read is stored as well.
+    let Verdict { object, replaces, .. } = &found.read;
+    let is_stored = replaces.is_some() || stack.object(object).await?.is_some();
+    Ok((found, is_stored))
 }
 
 /// Tells whether a document could be saved.
 pub async fn check(stack: &Stack, candidate: &Candidate, output: Output) -> Outcome {
-    let found = ask(stack, candidate, output).await?;
-    let stored = stack.object(&found.read.object).await?;
-    output.answer(&found.json, || lines(&found.read, stored.is_some(), output));
+    let (found, is_stored) = ask(stack, candidate, output).await?;
+    output.answer(&found.json, || lines(&found.read, is_stored, output));
     Ok(Exit::Done)
 }
 
 /// Saves a document as the baseline.
 pub async fn save(stack: &Stack, candidate: &Candidate, yes: bool, output: Output) -> Outcome {
-    let found = ask(stack, candidate, output).await?;
+    let (found, is_stored) = ask(stack, candidate, output).await?;
     let Verdict { object, document, replaces, .. } = &found.read;
-    let is_stored = stack.object(object).await?.is_some();
     let differs = replaces.as_ref().map_or(is_stored, Difference::differs);
     let asks = differs && !yes;
     for line in lines(&found.read, is_stored, output) {

@@ -25,9 +25,11 @@ pub async fn run(arguments: &GateCreate, place: &Place, output: Output) -> Outco
     if let Some(error) = findings.iter().find(|finding| finding.severity == Severity::Error) {
         return Err(Problem::usage(format!("{}: {}", error.reason, error.remedy)));
     }
-    findings.retain(|finding| finding.severity == Severity::Warning);
-    // A flag of this command was the answer to these.
-    findings.retain(|finding| !(arguments.refuse_services && finding.rule == "services_refused"));
+    findings.retain(|finding| {
+        // That is what the flag asks for.
+        let is_wanted = arguments.refuse_services && finding.rule == "services_refused";
+        finding.severity == Severity::Warning && !is_wanted
+    });
     if !output.json {
         for Finding { rule, reason, remedy, .. } in &findings {
             output.hint(format!("warning: {rule}: {reason}; to do: {remedy}"));

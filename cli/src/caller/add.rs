@@ -1,9 +1,8 @@
 //! Adds this machine's addresses.
 
-use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::api::{Answer, Gate, Way};
+use super::api::{Answer, Gate};
 use crate::args::Add;
 use crate::output::{Output, Tone};
 use crate::problem::{Exit, Outcome, Problem};
@@ -13,10 +12,7 @@ pub async fn run(arguments: &Add, output: Output) -> Outcome {
     let mut gate = Gate::load()?;
     let answers = {
         let _progress = output.progress("adding");
-        let (ways, problems) = gate.ways().await?;
-        let mut answers = on_all(&gate, &ways, arguments).await;
-        answers.extend(problems.into_iter().map(Err));
-        answers
+        gate.ask_everywhere("add", &fields(arguments)).await?
     };
     show(answers, output, |answer| output.paint(Tone::Good, &describe(answer)))
 }
@@ -32,11 +28,10 @@ pub fn describe(answer: &Answer) -> String {
     }
 }
 
-/// Adds on every way at once.
-pub async fn on_all(gate: &Gate, ways: &[Way], arguments: &Add) -> Vec<Result<Answer, Problem>> {
+/// The fields of a request to add.
+pub fn fields(arguments: &Add) -> Vec<(&str, &str)> {
     let duration = arguments.duration.as_deref();
-    let fields: Vec<(&str, &str)> = duration.map(|text| ("for", text)).into_iter().collect();
-    join_all(ways.iter().map(|way| gate.ask(&way.page, "add", &fields))).await
+    duration.map(|text| ("for", text)).into_iter().collect()
 }
 
 /// Until when an entry stays, in words.

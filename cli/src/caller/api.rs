@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::future::join;
+use futures_util::future::{join, join_all};
 use serde_json::Value;
 
 use super::bookmark::{Bookmark, peer_page};
@@ -104,6 +104,31 @@ impl Gate {
         }
         problems.retain(|problem| problem.kind != UNREACHABLE);
         Ok((ways, problems))
+    }
+
+    /// One request on every way, all at once. What an API refused instead of naming the network is among the answers.
+    ///
+    /// # Errors
+    /// If there is no way at all.
+    pub async fn ask_everywhere(
+        &mut self,
+        what: &str,
+        fields: &[(&str, &str)],
+    ) -> Result<Vec<Result<Answer, Problem>>, Problem> {
+        let (ways, problems) = self.ways().await?;
+        let mut answers = self.ask_on(&ways, what, fields).await;
+        answers.extend(problems.into_iter().map(Err));
+        Ok(answers)
+    }
+
+    /// One request on each of these ways, all at once.
+    pub async fn ask_on(
+        &self,
+        ways: &[Way],
+        what: &str,
+        fields: &[(&str, &str)],
+    ) -> Vec<Result<Answer, Problem>> {
+        join_all(ways.iter().map(|way| self.ask(&way.page, what, fields))).await
     }
 
     async fn look(&self, page: &str) -> Result<Reply, Problem> {

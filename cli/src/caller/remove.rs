@@ -1,6 +1,5 @@
 //! Takes entries off the list.
 
-use futures_util::future::join_all;
 use serde_json::Value;
 
 use super::add::show;
@@ -14,20 +13,19 @@ pub async fn run(arguments: &Remove, output: Output) -> Outcome {
     let mut gate = Gate::load()?;
     let answers = {
         let _progress = output.progress("removing");
-        let (ways, problems) = gate.ways().await?;
-        let first = ways.first().map_or(gate.bookmark.url.as_str(), |way| way.page.as_str());
-        match arguments.network {
-            Some(network) => {
-                let network = network.to_string();
-                vec![gate.ask(first, "remove", &[("network", &network)]).await]
+        let network = arguments.network.map(|network| network.to_string());
+        let named = match &network {
+            Some(network) => Some(("network", network.as_str())),
+            None => arguments.all.then_some(("all", "true")),
+        };
+        match named {
+            // It does not matter which API takes it.
+            Some(field) => {
+                let (ways, _) = gate.ways().await?;
+                let way = ways.get(..1).unwrap_or_default();
+                gate.ask_on(way, "remove", &[field]).await
             }
-            None if arguments.all => vec![gate.ask(first, "remove", &[("all", "true")]).await],
-            None => {
-                let answers = ways.iter().map(|way| gate.ask(&way.page, "remove", &[]));
-                let mut answers = join_all(answers).await;
-                answers.extend(problems.into_iter().map(Err));
-                answers
-            }
+            None => gate.ask_everywhere("remove", &[]).await?,
         }
     };
     show(answers, output, describe)

@@ -1,6 +1,5 @@
 //! Tells whether this machine is let in.
 
-use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::add::until;
@@ -14,11 +13,7 @@ pub async fn run(output: Output) -> Outcome {
     let mut gate = Gate::load()?;
     let answers = {
         let _progress = output.progress("asking");
-        let (ways, problems) = gate.ways().await?;
-        let answers = ways.iter().map(|way| gate.ask(&way.page, "status", &[]));
-        let mut answers = join_all(answers).await;
-        answers.extend(problems.into_iter().map(Err));
-        answers
+        gate.ask_everywhere("status", &[]).await?
     };
     let (answers, problems): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     let answers: Vec<Answer> = answers.into_iter().flatten().collect();

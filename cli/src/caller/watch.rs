@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use allowlist::time::{parse_seconds, rfc3339};
-use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::add::{describe, on_all};
+use super::add::{describe, fields};
 use super::api::{Answer, Gate, Way};
 use super::bookmark::Bookmark;
 use super::schedule::{Schedule, Step};
@@ -23,7 +22,7 @@ use crate::problem::{Exit, Outcome, Problem};
 pub async fn run(arguments: &Watch, output: Output) -> Outcome {
     if let Some(kind) = arguments.print_unit {
         let (text, install) = (unit::text(kind, arguments)?, unit::how_to_install(kind));
-        output.answer(&json!({ "unit": text, "install": install }), || vec![text.clone()]);
+        output.answer(&json!({ "unit": text, "install": install }), || vec![text]);
         if !output.json {
             output.hint(install);
         }
@@ -123,7 +122,7 @@ impl Watcher<'_> {
     }
 
     async fn add(&mut self, ways: &[Way]) {
-        let answers = on_all(&self.gate, ways, &self.arguments.add).await;
+        let answers = self.gate.ask_on(ways, "add", &fields(&self.arguments.add)).await;
         for (way, answer) in ways.iter().zip(answers) {
             match answer {
                 Ok(answer) => {
@@ -143,8 +142,8 @@ impl Watcher<'_> {
     }
 
     async fn ask(&mut self, ways: &[Way]) {
-        let answers = ways.iter().map(|way| self.gate.ask(&way.page, "status", &[]));
-        for (way, answer) in ways.iter().zip(join_all(answers).await) {
+        let answers = self.gate.ask_on(ways, "status", &[]).await;
+        for (way, answer) in ways.iter().zip(answers) {
             match answer {
                 Ok(answer) if is_still_in(&answer) => self.is_in(way, &answer),
                 Ok(_) => self.schedule.is_out(&way.network),
