@@ -1,14 +1,14 @@
-//! Links the release binary to a fixed address, as Go does by default. A position-independent
-//! binary has fifteen thousand relocations, and every cold start would load and apply them. Heap,
-//! stack and libraries are still randomised.
+//! The build script of both functions. It links the release binary to a fixed address, as Go does by
+//! default. A position-independent binary has fifteen thousand relocations, and every cold start would
+//! load and apply them. Heap, stack and libraries are still randomised.
 //!
-//! Refuses to build for arm64 by accident: `sam build` on such a machine builds for it also where the
+//! It refuses to build for arm64 by accident: `sam build` on such a machine builds for it also where the
 //! template says x86_64, and Lambda could not start the result.
 
 use std::env::var;
 
 fn main() {
-    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=../build.rs");
     println!("cargo::rerun-if-env-changed=ARCHITECTURE");
     if !var("PROFILE").is_ok_and(|profile| profile == "release") {
         return;

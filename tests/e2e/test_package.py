@@ -182,7 +182,9 @@ def test_a_binary_for_the_wrong_processor_is_refused_in_one_line(tmp_path, machi
 def test_a_build_for_arm64_that_nobody_asked_for_is_refused(function, tmp_path):
     """`sam build` on an arm64 machine builds for it, whatever the template says."""
     script = tmp_path / "build-script"
-    source = ROOT / "functions" / function / "build.rs"
+    folder = ROOT / "functions" / function
+    manifest = (folder / "Cargo.toml").read_text()
+    source = folder / re.search(r'^build = "(.+)"$', manifest, re.MULTILINE)[1]
     subprocess.run(["rustc", "--edition", "2024", source, "-o", script], check=True)
 
     def errors(**environment):
