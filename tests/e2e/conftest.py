@@ -80,6 +80,17 @@ def archive(tmp_path_factory):
     return package.package(tmp_path_factory.mktemp("made") / "dist", binary())
 
 
+@pytest.fixture(scope="module")
+def emulator():
+    """An emulator of its own for a module, with nothing deployed."""
+    stack = Stack(quiet=True)
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.__exit__()
+
+
 @pytest.fixture(scope="session")
 def stack():
     parameters = {

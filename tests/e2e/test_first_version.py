@@ -11,7 +11,7 @@ import pytest
 
 import package
 from account import Account
-from emulator import POLICY_ARN, Stack, without_block
+from emulator import POLICY_ARN, without_block
 from tools import BUILT, ROOT, this_processor
 from waiting import wait_for
 
@@ -94,13 +94,8 @@ class Deployed:
 
 
 @pytest.fixture(scope="module")
-def team(first):
-    stack = Stack(quiet=True)
-    try:
-        stack.start()
-        yield Deployed(stack, first)
-    finally:
-        stack.__exit__()
+def team(first, emulator):
+    return Deployed(emulator, first)
 
 
 def test_an_upgrade_of_the_first_version_and_the_way_back_keep_the_state(team):

@@ -19,7 +19,7 @@ import alarms  # noqa: F401, it has questions
 import package
 from asking import QUESTIONS
 from aws_world import AwsWorld
-from emulator import Stack, for_the_emulator
+from emulator import for_the_emulator
 from report import Report
 from tools import ROOT, STACK, Problem, this_processor
 
@@ -28,14 +28,9 @@ STATE = ROOT / "account-state.json"
 
 
 @pytest.fixture(scope="module")
-def emulator():
-    stack = Stack(quiet=True)
-    try:
-        stack.start()
-        yield stack
-    finally:
-        stack.__exit__()
-        STATE.unlink(missing_ok=True)
+def emulator(emulator):
+    yield emulator
+    STATE.unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from botocore.exceptions import ClientError
 
 import aws_world
 from aws_world import AwsWorld
-from emulator import Stack
 from removal import Removal
 from world import TAG
 
@@ -22,16 +21,6 @@ TEMPLATE = {
         "AddIpLogs": {"Type": "AWS::Logs::LogGroup", "DeletionPolicy": "RetainExceptOnCreate"},
     }
 }
-
-
-@pytest.fixture(scope="module")
-def emulator():
-    stack = Stack(quiet=True)
-    try:
-        stack.start()
-        yield stack
-    finally:
-        stack.__exit__()
 
 
 @pytest.fixture
