@@ -35,7 +35,8 @@ def add_once(stack, account, settings, key, address, **query):
 
 
 def utc():
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    # Without an argument gmtime reads a coarse clock, some milliseconds behind the emulator's.
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time()))
 
 
 def copies(account):
