@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 import insights
 import questions  # noqa: F401, they are asked before these
 from asking import NotAsked, question
+from world import wait_for
 
 ALARMS = "Alarms"
 RING = ("ResetFailed", "ResetPolicyErrors", "AddFailed", "Knocking")
@@ -44,14 +45,6 @@ def state_of(world, logical):
     name = world.resources()[logical]
     found = world.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
     return found[0]["StateValue"]
-
-
-def wait_for(world, minutes, look):
-    """Looks until it is true, or the time is over; -> what was seen last"""
-    end = time.monotonic() + minutes * 60
-    while not (seen := look()) and time.monotonic() < end:
-        time.sleep(5)
-    return seen
 
 
 def baseline_key(world):
@@ -139,7 +132,7 @@ def levels_between(world, begun, ended):
         return collections.Counter(level for level in found if level)
 
     # They come in their order, but not at once.
-    if wait_for(world, world.patience / 60, lambda: levels()["ERROR"]):
+    if wait_for(lambda: levels()["ERROR"], world.patience):
         time.sleep(world.calm)
     return levels()
 
@@ -158,7 +151,7 @@ def retried(world, _):
         def look():
             return [text for text in world.mailbox.look() if "RetriesExhausted" in text]
 
-        seen = wait_for(world, world.alarm_minutes, look)
+        seen = wait_for(look, 60 * world.alarm_minutes)
     finally:
         restore(world)
     context = json.loads(seen[0]).get("requestContext", {}) if seen else {}
@@ -174,7 +167,7 @@ def mended(world, _):
 @question(ALARMS, "The alarms ring.", ", ".join(RING), real=True)
 def ring(world, _):
     # It rang for the requests without a key, and only an alarm that is quiet again can ring.
-    wait_for(world, world.alarm_minutes, lambda: state_of(world, "Knocking") != "ALARM")
+    wait_for(lambda: state_of(world, "Knocking") != "ALARM", 60 * world.alarm_minutes)
     names = {logical: name for logical, name in alarms_of(world).items() if logical in RING}
     # One that rang early because of IAM stays as it is for an hour, and does not ring again.
     known = {each for each in world.rung if each[0] not in world.excused}
@@ -186,7 +179,7 @@ def ring(world, _):
     def seen():
         return {logical for logical, _ in rings(world, names, known)}
 
-    wait_for(world, world.alarm_minutes, lambda: set(RING) <= seen())
+    wait_for(lambda: set(RING) <= seen(), 60 * world.alarm_minutes)
     return set(RING) <= seen(), sorted(seen())
 
 
@@ -198,14 +191,14 @@ def told(world, _):
         texts = world.mailbox.look()
         return [each for each in RING if not any(names[each] in text for text in texts)]
 
-    wait_for(world, world.alarm_minutes, lambda: not missing())
+    wait_for(lambda: not missing(), 60 * world.alarm_minutes)
     left = missing()
     return not left, f"{len(world.mailbox.found)} messages" + (f", none of {left}" if left else "")
 
 
 @question(ALARMS, "The heartbeat is seen.", "`ResetMissing` is OK", real=True)
 def heartbeat(world, _):
-    wait_for(world, world.alarm_minutes, lambda: state_of(world, "ResetMissing") == "OK")
+    wait_for(lambda: state_of(world, "ResetMissing") == "OK", 60 * world.alarm_minutes)
     seen = state_of(world, "ResetMissing")
     return seen == "OK", seen
 
@@ -248,7 +241,7 @@ def trail(world, _):
             if role in each["CloudTrailEvent"] and world.gate in each["CloudTrailEvent"]
         ]
 
-    seen = wait_for(world, world.alarm_minutes, look)
+    seen = wait_for(look, 60 * world.alarm_minutes)
     return bool(seen), f"{len(seen)} events"
 
 
@@ -265,7 +258,7 @@ def expiry(world, _):
             world.key, "status"
         ).json().get("allowed", True)
 
-    wait_for(world, max(12, world.alarm_minutes) if world.alarm_minutes >= 1 else world.alarm_minutes, gone)
+    wait_for(gone, 60 * (max(12, world.alarm_minutes) if world.alarm_minutes >= 1 else world.alarm_minutes))
     document = world.client("iam").get_policy_version(PolicyArn=world.gate, VersionId=world.default_version())
     listed = network in json.dumps(document["PolicyVersion"]["Document"])
     return not listed, f"{network} is {'still' if listed else 'no longer'} on the list"

@@ -3,11 +3,11 @@
 import collections
 import concurrent.futures
 import socket
-import time
 import urllib.parse
 
 import endpoints
 from asking import NotAsked, question
+from world import wait_for
 
 GATEWAY = "The gateway"
 
@@ -106,10 +106,7 @@ def function_away(world, _):
 
 def answered(world, is_so):
     """Calls the URL until its status is so or the patience is over; -> the last answer"""
-    end = time.monotonic() + world.patience
-    while not is_so((found := world.call(path="status")).status) and time.monotonic() < end:
-        time.sleep(1)
-    return found
+    return wait_for(lambda: world.call(path="status"), world.patience, 1, lambda answer: is_so(answer.status))
 
 
 @question(

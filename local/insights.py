@@ -2,6 +2,8 @@
 
 import time
 
+from world import wait_for
+
 RUNNING = ("Scheduled", "Running")
 
 
@@ -21,15 +23,14 @@ def query(world, groups, text, enough=bool):
 
     Logs Insights needs some minutes to have the newest lines.
     """
-    client, end = world.client("logs"), time.monotonic() + world.patience
-    while True:
-        # With room for a clock that is not right.
-        now = int(time.time())
-        given = {"logGroupNames": groups, "startTime": now - 14400, "endTime": now + 3600}
-        number = client.start_query(**given, queryString=text)["queryId"]
-        while (found := client.get_query_results(queryId=number))["status"] in RUNNING:
-            time.sleep(1)
-        rows = [{pair["field"]: pair["value"] for pair in row} for row in found["results"]]
-        if enough(rows) or time.monotonic() > end:
-            return rows
-        time.sleep(10)
+    return wait_for(lambda: rows_of(world.client("logs"), groups, text), world.patience, 10, enough)
+
+
+def rows_of(client, groups, text):
+    # With room for a clock that is not right.
+    now = int(time.time())
+    given = {"logGroupNames": groups, "startTime": now - 14400, "endTime": now + 3600}
+    number = client.start_query(**given, queryString=text)["queryId"]
+    while (found := client.get_query_results(queryId=number))["status"] in RUNNING:
+        time.sleep(1)
+    return [{pair["field"]: pair["value"] for pair in row} for row in found["results"]]

@@ -7,7 +7,6 @@ import collections
 import json
 import re
 import tempfile
-import time
 
 import boto3
 from botocore.exceptions import ClientError
@@ -20,7 +19,7 @@ from asking import NotAsked, question
 from listener import Mailbox
 from show import Show
 from tools import Problem
-from world import OFFICE, error_code, key_in
+from world import OFFICE, error_code, key_in, wait_for
 
 
 def widen(world, report):
@@ -98,15 +97,11 @@ def log_lines(world, report):
 
 
 def log_line(world, logical, outcome):
-    group, end = world.resources()[logical], time.monotonic() + world.patience
-    pattern = f'{{ $.fields.outcome = "{outcome}" }}'
-    while True:
-        found = insights.messages(world, group, pattern)
-        if found:
-            return found[-1]
-        if time.monotonic() > end:
-            raise Problem(f"no line with outcome {outcome} came to {logical}")
-        time.sleep(5)
+    group, pattern = world.resources()[logical], f'{{ $.fields.outcome = "{outcome}" }}'
+    found = wait_for(lambda: insights.messages(world, group, pattern), world.patience)
+    if not found:
+        raise Problem(f"no line with outcome {outcome} came to {logical}")
+    return found[-1]
 
 
 # -- the schedules and the bucket ------------------------------------------------------------------

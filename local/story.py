@@ -18,16 +18,14 @@ from questions import widen
 from report import Report
 from show import Show, body_of
 from tools import ROOT, Problem, say
-from world import LocalWorld, key_in
+from world import LocalWorld, key_in, wait_for
 
 
 def hide_own_address(world, report):
     """Before anything is written down: the report is made to be passed on."""
-    end = time.monotonic() + world.patience
-    while not (network := own_network(world)):
-        if time.monotonic() > end:
-            raise Problem("the URL does not say which address this machine has")
-        time.sleep(1)
+    network = wait_for(lambda: own_network(world), world.patience, 1)
+    if not network:
+        raise Problem("the URL does not say which address this machine has")
     report.hide(network.partition("/")[0], "THIS-ADDRESS")
     world.own_network = network
 

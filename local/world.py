@@ -306,6 +306,14 @@ class World:
             self.client("scheduler").delete_schedule(**one)
 
 
+def wait_for(look, seconds, pause=5, enough=bool):
+    """Looks until it has seen enough, or the time is over; -> what was seen last"""
+    end = time.monotonic() + seconds
+    while not enough(seen := look()) and time.monotonic() < end:
+        time.sleep(pause)
+    return seen
+
+
 def number_of(version):
     return int(version.removeprefix("v"))
 
