@@ -132,17 +132,16 @@ fn add(
     if granted.cutoff.is_some() && rules.baseline.is_some() {
         new = gate.without(&new, &rules.unneeded(ended, granted)?);
     }
-    let entries = gate.entries(&new).len();
+    let entries = gate.len(&new);
     let mut listed = gate.coverage(&new);
-    let is_missing = listed.add(*own);
-    if is_missing {
+    if listed.add(*own) {
         gate.append(&mut new, &[*own]);
+        let size = rules.size_with_copies(&new, &gate, granted)?;
+        if size > rules.limit {
+            return Err(Error::PolicyFull { entries, size, limit: rules.limit });
+        }
     }
-    let size = rules.with_copies(&new, &gate, granted)?.size();
-    if is_missing && size > rules.limit {
-        return Err(Error::PolicyFull { entries, size, limit: rules.limit });
-    }
-    rules.finish(new, &gate, granted)
+    rules.fill(new, &gate, listed, granted)
 }
 
 fn cut(
@@ -196,31 +195,51 @@ impl TargetRules<'_> {
     /// The document with the granted networks on its list as far as they fit, oldest first, and with the cutoff.
     fn finish(
         &self,
-        mut document: Document,
+        document: Document,
         gate: &Gate,
         granted: &GrantedNetworks,
     ) -> Result<Document, Error> {
-        let size = self.with_copies(&document, gate, granted)?.size();
         let listed = gate.coverage(&document);
-        let room = self.limit.saturating_sub(size);
-        gate.append(&mut document, &fitting(gate, listed, &granted.networks, room));
-        self.with_copies(&document, gate, granted)
+        self.fill(document, gate, listed, granted)
     }
 
-    /// The document with the cutoff, if there is one and anything is granted.
+    /// [`Self::finish`] for a document whose coverage is known.
+    fn fill(
+        &self,
+        mut document: Document,
+        gate: &Gate,
+        listed: Coverage,
+        granted: &GrantedNetworks,
+    ) -> Result<Document, Error> {
+        let size = self.size_with_copies(&document, gate, granted)?;
+        let room = self.limit.saturating_sub(size);
+        gate.append(&mut document, &fitting(gate, listed, &granted.networks, room));
+        Ok(self.with_copies(&document, gate, granted)?.unwrap_or(document))
+    }
+
+    fn size_with_copies(
+        &self,
+        document: &Document,
+        gate: &Gate,
+        granted: &GrantedNetworks,
+    ) -> Result<usize, Error> {
+        Ok(self.with_copies(document, gate, granted)?.as_ref().unwrap_or(document).size())
+    }
+
+    /// The document with the cutoff; `None` without one, or if nothing is granted.
     fn with_copies(
         &self,
         document: &Document,
         gate: &Gate,
         granted: &GrantedNetworks,
-    ) -> Result<Document, Error> {
+    ) -> Result<Option<Document>, Error> {
         let Some(until) = granted.cutoff.filter(|_| self.is_guarded_by(gate, document)) else {
-            return Ok(document.clone());
+            return Ok(None);
         };
         let Baseline { document: baseline, gate: permanent, .. } = self.baseline()?;
         let permanent: Vec<String> =
             permanent.entries(baseline).into_iter().map(|entry| entry.text).collect();
-        Ok(with_cutoff(document, gate, &permanent, until))
+        Ok(Some(with_cutoff(document, gate, &permanent, until)))
     }
 }
 

@@ -138,6 +138,11 @@ impl Gate {
         self.0.first().and_then(|place| place.list(document)).map(items_of).unwrap_or_default()
     }
 
+    /// How many entries are on the list.
+    pub(crate) fn len(&self, document: &Document) -> usize {
+        self.items(document).len()
+    }
+
     /// What the list covers.
     #[must_use]
     pub fn coverage(&self, document: &Document) -> Coverage {
