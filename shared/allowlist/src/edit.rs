@@ -134,14 +134,15 @@ fn add(
     }
     let entries = gate.len(&new);
     let mut listed = gate.coverage(&new);
-    if listed.add(*own) {
+    let is_missing = listed.add(*own);
+    if is_missing {
         gate.append(&mut new, &[*own]);
-        let size = rules.size_with_copies(&new, &gate, granted)?;
-        if size > rules.limit {
-            return Err(Error::PolicyFull { entries, size, limit: rules.limit });
-        }
     }
-    rules.fill(new, &gate, listed, granted)
+    let size = rules.size_with_copies(&new, &gate, granted)?;
+    if is_missing && size > rules.limit {
+        return Err(Error::PolicyFull { entries, size, limit: rules.limit });
+    }
+    rules.fill(new, &gate, listed, size, granted)
 }
 
 fn cut(
@@ -200,18 +201,19 @@ impl TargetRules<'_> {
         granted: &GrantedNetworks,
     ) -> Result<Document, Error> {
         let listed = gate.coverage(&document);
-        self.fill(document, gate, listed, granted)
+        let size = self.size_with_copies(&document, gate, granted)?;
+        self.fill(document, gate, listed, size, granted)
     }
 
-    /// [`Self::finish`] for a document whose coverage is known.
+    /// [`Self::finish`] for a document of which it is known what is `listed` and which `size` it has with the cutoff.
     fn fill(
         &self,
         mut document: Document,
         gate: &Gate,
         listed: Coverage,
+        size: usize,
         granted: &GrantedNetworks,
     ) -> Result<Document, Error> {
-        let size = self.size_with_copies(&document, gate, granted)?;
         let room = self.limit.saturating_sub(size);
         gate.append(&mut document, &fitting(gate, listed, &granted.networks, room));
         Ok(self.with_copies(&document, gate, granted)?.unwrap_or(document))
