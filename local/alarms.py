@@ -47,6 +47,11 @@ def state_of(world, logical):
     return found[0]["StateValue"]
 
 
+def wait(world, look):
+    """Looks as long as an alarm may take; -> what was seen last"""
+    return wait_for(look, 60 * world.alarm_minutes)
+
+
 def baseline_key(world):
     return f"baseline/{world.account}/policy/{world.gate_name}.json"
 
@@ -151,7 +156,7 @@ def retried(world, _):
         def look():
             return [text for text in world.mailbox.look() if "RetriesExhausted" in text]
 
-        seen = wait_for(look, 60 * world.alarm_minutes)
+        seen = wait(world, look)
     finally:
         restore(world)
     context = json.loads(seen[0]).get("requestContext", {}) if seen else {}
@@ -167,7 +172,7 @@ def mended(world, _):
 @question(ALARMS, "The alarms ring.", ", ".join(RING), real=True)
 def ring(world, _):
     # It rang for the requests without a key, and only an alarm that is quiet again can ring.
-    wait_for(lambda: state_of(world, "Knocking") != "ALARM", 60 * world.alarm_minutes)
+    wait(world, lambda: state_of(world, "Knocking") != "ALARM")
     names = {logical: name for logical, name in alarms_of(world).items() if logical in RING}
     # One that rang early because of IAM stays as it is for an hour, and does not ring again.
     known = {each for each in world.rung if each[0] not in world.excused}
@@ -179,7 +184,7 @@ def ring(world, _):
     def seen():
         return {logical for logical, _ in rings(world, names, known)}
 
-    wait_for(lambda: set(RING) <= seen(), 60 * world.alarm_minutes)
+    wait(world, lambda: set(RING) <= seen())
     return set(RING) <= seen(), sorted(seen())
 
 
@@ -191,14 +196,14 @@ def told(world, _):
         texts = world.mailbox.look()
         return [each for each in RING if not any(names[each] in text for text in texts)]
 
-    wait_for(lambda: not missing(), 60 * world.alarm_minutes)
+    wait(world, lambda: not missing())
     left = missing()
     return not left, f"{len(world.mailbox.found)} messages" + (f", none of {left}" if left else "")
 
 
 @question(ALARMS, "The heartbeat is seen.", "`ResetMissing` is OK", real=True)
 def heartbeat(world, _):
-    wait_for(lambda: state_of(world, "ResetMissing") == "OK", 60 * world.alarm_minutes)
+    wait(world, lambda: state_of(world, "ResetMissing") == "OK")
     seen = state_of(world, "ResetMissing")
     return seen == "OK", seen
 
@@ -241,7 +246,7 @@ def trail(world, _):
             if role in each["CloudTrailEvent"] and world.gate in each["CloudTrailEvent"]
         ]
 
-    seen = wait_for(look, 60 * world.alarm_minutes)
+    seen = wait(world, look)
     return bool(seen), f"{len(seen)} events"
 
 

@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 import insights
 from report import distribution, table
 from tools import Problem
-from world import error_code
+from world import error_code, wait_for
 
 # An answer that says nothing about the change: asked again, not counted.
 THROTTLED = {
@@ -204,14 +204,12 @@ class ColdStarts:
 
     def proved(self):
         """-> the answers whose REPORT line has the time of a start"""
-        end = time.monotonic() + self.world.patience
-        while True:
-            reports = self.reports()
-            told = [answer for answer, window in self.samples if within(window, reports)]
-            if len(told) == len(self.samples) or time.monotonic() > end:
-                starts = [(when, text) for when, text in reports if is_start(text)]
-                return [answer for answer, window in self.samples if within(window, starts)]
-            time.sleep(5)
+        reports = wait_for(self.reports, self.world.patience, enough=self.has_all)
+        starts = [(when, text) for when, text in reports if is_start(text)]
+        return [answer for answer, window in self.samples if within(window, starts)]
+
+    def has_all(self, reports):
+        return all(within(window, reports) for _, window in self.samples)
 
     def reports(self):
         """-> [(when, line)]"""

@@ -286,7 +286,11 @@ class World:
         It has fired when the policy has a newer version than `after`: IAM may still show an older one.
         """
         nightly = self.schedule("NightlyReset")
-        begun = time.monotonic()
+
+        def has_fired():
+            return number_of(self.default_version()) > number_of(after)
+
+        begun, longest = time.monotonic(), self.fires_in + self.fires_late
         soon = time.strftime("at(%Y-%m-%dT%H:%M:%S)", time.gmtime(time.time() + self.fires_in))
         one = {"Name": f"{self.prefix}-soon", "GroupName": nightly["GroupName"]}
         self.client("scheduler").create_schedule(
@@ -297,10 +301,8 @@ class World:
             Target=nightly["Target"],
         )
         try:
-            while number_of(self.default_version()) <= number_of(after):
-                if time.monotonic() > begun + self.fires_in + self.fires_late:
-                    raise Problem(f"the schedule did not fire within {self.fires_in + self.fires_late} s")
-                time.sleep(0.5)
+            if not wait_for(has_fired, begun + longest - time.monotonic(), pause=0.5):
+                raise Problem(f"the schedule did not fire within {longest} s")
             return time.monotonic() - begun
         finally:
             self.client("scheduler").delete_schedule(**one)

@@ -12,6 +12,7 @@ import types
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 
+import measure
 from endpoints import answer_at, chain_of, handshake
 from measure import Lag, Watch, refuses, truth, waits
 from report import Report, distribution
@@ -172,6 +173,28 @@ def test_a_request_that_was_not_cold_is_left_out_and_said():
     assert "`added`, cold | n=2" in report.chapters[0]["notes"][0]
     good, _ = waits(ColdWorld(lambda number: number < 4), "key", report)
     assert not good and "`added`, cold | not one was proved cold" in report.chapters[0]["notes"][1]
+
+
+class LateWorld(ColdWorld):
+    """The lines come one at a time: each look shows one more."""
+
+    patience = 60
+
+    def __init__(self):
+        super().__init__()
+        self.looks = 0
+
+    def get_paginator(self, _):
+        self.looks += 1
+        return types.SimpleNamespace(paginate=lambda **_: [{"events": self.lines[: self.looks]}])
+
+
+def test_the_report_of_a_cold_add_may_come_late(monkeypatch):
+    monkeypatch.setattr(measure.time, "sleep", lambda _: None)
+    report, world = Report("x"), LateWorld()
+    report.chapter("c")
+    assert waits(world, "key", report) == (True, "4 warm, 6 cold")
+    assert world.looks <= len(world.lines), "it looks no longer than it needs to"
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
